@@ -1,0 +1,2 @@
+//! Builds, stages, runs, tests, measures.
+fn main() {}

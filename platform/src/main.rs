@@ -1,0 +1,2 @@
+//! The platform's command line.
+fn main() {}
