@@ -17,7 +17,7 @@ pub mod data;
 // pub mod http;
 // pub mod host;
 // pub mod plugin;
-// pub mod note;
+pub mod note;
 // pub mod check;
 
 pub use abi_stable;
