@@ -180,7 +180,11 @@ struct RawFuture<T> {
 
 impl<T> RawFuture<T> {
     fn new<F: Future<Output = T> + 'static>(future: F) -> Self {
-        Self { data: Box::into_raw(Box::new(future)).cast(), poll: poll_box::<F>, drop: drop_box::<F> }
+        Self {
+            data: Box::into_raw(Box::new(future)).cast(),
+            poll: poll_box::<F>,
+            drop: drop_box::<F>,
+        }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, PollPanicked>> {
@@ -254,11 +258,7 @@ struct WakerFns {
 impl PWaker {
     /// Passes `waker` on for the time of a poll; allocates nothing.
     pub fn borrowing(waker: &Waker) -> Self {
-        Self {
-            data: waker.data(),
-            vtable: ptr::from_ref(waker.vtable()).cast(),
-            fns: &MAKER,
-        }
+        Self { data: waker.data(), vtable: ptr::from_ref(waker.vtable()).cast(), fns: &MAKER }
     }
 
     /// Lends a [`Waker`] of this side's own type to `body`.
