@@ -14,11 +14,11 @@ pub mod error;
 pub mod guard;
 pub mod future;
 pub mod data;
-// pub mod http;
-// pub mod host;
-// pub mod plugin;
+pub mod http;
+pub mod host;
+pub mod plugin;
 pub mod note;
-// pub mod check;
+pub mod check;
 
 pub use abi_stable;
 
@@ -27,9 +27,9 @@ pub use self::{
     error::{AbiError, Res},
     future::{LocalPFuture, PFuture, PPoll, PWaker, PollPanicked},
     guard::{Guarded, guard},
-    // host::{HostObject, Id},
-    // http::{Header, RawBody, RawResponse, RawRoute, RequestObject, StreamObject},
-    // plugin::{PluginObject, PluginRoot, PluginRootRef},
+    host::{HostObject, Id},
+    http::{Header, RawBody, RawResponse, RawRoute, RequestObject, StreamObject},
+    plugin::{PluginObject, PluginRoot, PluginRootRef},
 };
 
 /// The interface's version, `major.minor`: a library's note carries the one it was built against.
