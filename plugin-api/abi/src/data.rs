@@ -254,7 +254,7 @@ pub struct MigrationDef {
 
 /// A connection, lent to a job by the platform.
 #[sabi_trait]
-pub trait RawConn {
+pub trait RawConn: Send {
     /// [`SQLITE`] or [`POSTGRES`].
     fn dialect(&self) -> u32;
     /// Runs a statement; answers the number of rows it touched.
@@ -281,6 +281,11 @@ pub trait RawJob: Send + 'static {
 
 /// A job, owned.
 pub type JobObject = RawJob_TO<RBox<()>>;
+
+/// Boxes a job.
+pub fn job(job: impl RawJob) -> JobObject {
+    RawJob_TO::from_value(job, sabi_trait::TD_Opaque)
+}
 
 /// The database, as one extension sees it: its own tables and no others.
 #[sabi_trait]

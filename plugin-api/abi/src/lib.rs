@@ -14,6 +14,7 @@ pub mod error;
 pub mod guard;
 pub mod future;
 pub mod data;
+pub mod lend;
 pub mod http;
 pub mod host;
 pub mod plugin;
