@@ -1,3 +1,5 @@
 //! The powernode platform: loads extensions that were built apart from it, gates them, serves them.
 //!
 //! The rooms stand in the order in which data flows; a room uses only those above it.
+
+pub mod db;

@@ -146,6 +146,13 @@ pub struct Param<'a> {
 }
 
 /// A value of a row.
+///
+/// PostgreSQL sends the column's own type. SQLite has no column types worth the
+/// name: it sends how the value is stored, one of [`tag::NULL`], [`tag::BIGINT`],
+/// [`tag::DOUBLE`], [`tag::TEXT`] and [`tag::BINARY`], and the reader converts by
+/// the type that it expects (moments are text `%F %T%.f` in UTC, UUIDs 16 bytes,
+/// JSON text, truth values numbers). The same holds for parameters the other way:
+/// the platform stores them in these forms.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, StableAbi)]
 pub struct Cell {

@@ -1,0 +1,10 @@
+DROP TABLE core_quarantine;
+DROP TABLE core_secrets;
+DROP TABLE core_kv;
+DROP TABLE core_epoch;
+DROP TABLE core_audit;
+DROP TABLE core_flag_gates;
+DROP TABLE core_flags;
+DROP TABLE core_tokens;
+DROP TABLE core_users;
+DROP TABLE core_accounts;

@@ -1,0 +1,3 @@
+//! The database: two engines, and each caller confined to its own tables.
+
+pub mod schema;
