@@ -3,3 +3,4 @@
 //! The rooms stand in the order in which data flows; a room uses only those above it.
 
 pub mod db;
+pub mod manifest;
