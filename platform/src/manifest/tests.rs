@@ -332,9 +332,7 @@ fn slugs_have_one_form() {
     }
     check(
         slug("core"),
-        expect![
-            "slug_reserved: slug `core` belongs to the platform; choose another"
-        ],
+        expect!["slug_reserved: slug `core` belongs to the platform; choose another"],
     );
 }
 
