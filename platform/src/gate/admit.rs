@@ -1,0 +1,139 @@
+//! The one door: a pass, or the reason why not.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Actor, Extension, Gate};
+
+impl Gate {
+    /// Lets a call through to an extension, or says which gate is closed.
+    ///
+    /// Without an actor, a flag that is on for somebody counts as on. This takes no lock, allocates nothing and asks
+    /// no database. A toggle is acknowledged only when no admission that saw the flag as it was is still under way.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`]: the first gate that is closed, in their order.
+    pub fn admit(&self, extension: Extension, actor: Option<&Actor>) -> Result<Pass, Refusal> {
+        let snapshot = self.current.load();
+        snapshot.check(extension, actor)?;
+        Ok(Pass { extension, snapshot: snapshot.number() })
+    }
+}
+
+/// Proof that the gates of an extension were open when a call came to them. Only [`Gate::admit`] makes one, and
+/// whoever calls into an extension demands one by value, so that no path can forget the gate.
+#[derive(Debug)]
+#[must_use]
+pub struct Pass {
+    extension: Extension,
+    snapshot: u64,
+}
+
+impl Pass {
+    /// The extension that it is for.
+    pub fn extension(&self) -> Extension {
+        self.extension
+    }
+
+    /// The number of the snapshot that decided.
+    pub fn snapshot(&self) -> u64 {
+        self.snapshot
+    }
+}
+
+/// Why a call was not let through. Its text says no more than an anonymous caller may know.
+#[derive(Clone, Debug)]
+pub struct Refusal(Arc<Facts>);
+
+#[derive(Debug)]
+struct Facts {
+    code: Code,
+    slug: String,
+    reason: String,
+}
+
+impl Refusal {
+    pub(super) fn new(code: Code, slug: &str, reason: impl Into<String>) -> Refusal {
+        Refusal(Arc::new(Facts { code, slug: slug.to_owned(), reason: reason.into() }))
+    }
+
+    /// What a program tells it by.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The extension that was asked for.
+    pub fn slug(&self) -> &str {
+        &self.0.slug
+    }
+
+    /// The whole reason, for an operator.
+    pub fn reason(&self) -> &str {
+        &self.0.reason
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slug = self.slug();
+        match self.code() {
+            Code::NotInstalled => write!(f, "Extension '{slug}' is not installed"),
+            Code::NotLoaded => write!(f, "Extension '{slug}' is not loaded"),
+            Code::Disabled | Code::DependencyOff => write!(f, "Extension '{slug}' is not enabled"),
+            Code::Quarantined => write!(f, "Extension '{slug}' is quarantined"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl PartialEq for Refusal {
+    fn eq(&self, other: &Self) -> bool {
+        let (one, other) = (&*self.0, &*other.0);
+        (one.code, &one.slug, &one.reason) == (other.code, &other.slug, &other.reason)
+    }
+}
+
+/// The code of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "&'static str")]
+pub enum Code {
+    /// No such extension lies on disk.
+    NotInstalled,
+    /// It lies on disk, and could not be loaded.
+    NotLoaded,
+    /// It is switched off, by the state file or by its flag.
+    Disabled,
+    /// It failed too often, and waits for an operator.
+    Quarantined,
+    /// An extension that it depends on is off.
+    DependencyOff,
+}
+
+impl Code {
+    /// The code as it stands in an answer.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::NotInstalled => "EXTENSION_NOT_INSTALLED",
+            Code::NotLoaded => "EXTENSION_NOT_LOADED",
+            Code::Disabled => "EXTENSION_DISABLED",
+            Code::Quarantined => "EXTENSION_QUARANTINED",
+            Code::DependencyOff => "EXTENSION_DEPENDENCY_OFF",
+        }
+    }
+}
+
+impl From<Code> for &'static str {
+    fn from(code: Code) -> &'static str {
+        code.as_str()
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
