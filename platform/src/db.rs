@@ -1,3 +1,20 @@
 //! The database: two engines, and each caller confined to its own tables.
+//!
+//! Data flows settings → engine → executor (whose turn it is) → driver (SQLite or
+//! PostgreSQL) → a connection that is lent to a job. A job comes from an extension
+//! or from the core, and sees the tables of its [`Principal`] alone.
 
+mod engine;
+mod job;
+mod principal;
+mod rows;
 pub mod schema;
+mod settings;
+mod sqlite;
+
+pub use self::{
+    engine::{DbOpenError, Engine},
+    principal::{Principal, table_prefix},
+    rows::{MAX_BYTES, MAX_ROWS, TooLarge},
+    settings::{DatabaseSettings, Durability},
+};

@@ -1,0 +1,124 @@
+//! The database as the rooms above use it.
+
+use std::{fmt, sync::Arc};
+
+use powernode_abi::{
+    DbError, DbObject, JobObject, PFuture,
+    abi_stable::{
+        sabi_trait::TD_Opaque,
+        std_types::{RArc, RResult},
+    },
+    data::{RawDb, RawDb_TO},
+};
+
+use super::{
+    DatabaseSettings, Principal,
+    job::{Driver, Executor},
+    sqlite::Sqlite,
+};
+
+/// The database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DbOpenError {
+    /// SQLite's file.
+    #[error(
+        "cannot open the SQLite database `{path}`: check that its directory exists and may be written"
+    )]
+    Sqlite {
+        /// The file.
+        path: String,
+        /// What SQLite says.
+        source: diesel::ConnectionError,
+    },
+    /// A path that SQLite cannot be given.
+    #[error("the database's path `{0}` is not UTF-8")]
+    Path(String),
+    /// The threads that jobs run on.
+    #[error("cannot start the database's threads")]
+    Threads(#[from] std::io::Error),
+}
+
+/// An open database; clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    backend: Backend,
+    executor: Executor,
+}
+
+/// The two kinds of databases.
+#[derive(Clone)]
+pub(crate) enum Backend {
+    /// SQLite, embedded.
+    Sqlite(Arc<Sqlite>),
+}
+
+impl Engine {
+    /// Opens the database that `settings` name; SQLite's file is created.
+    ///
+    /// # Errors
+    ///
+    /// [`DbOpenError`], with the file or the server that cannot be reached.
+    pub fn open(settings: &DatabaseSettings) -> Result<Self, DbOpenError> {
+        let path = settings
+            .path
+            .to_str()
+            .ok_or_else(|| DbOpenError::Path(settings.path.to_string_lossy().into_owned()))?;
+        let readers = settings.readers.max(1);
+        let sqlite = Sqlite::open(path, settings.durability, readers)
+            .map_err(|source| DbOpenError::Sqlite { path: path.to_owned(), source })?;
+        let executor = Executor::new(readers as usize, Some(1), settings.acquire_timeout)?;
+        let backend = Backend::Sqlite(Arc::new(sqlite));
+        Ok(Self { inner: Arc::new(Inner { backend, executor }) })
+    }
+
+    /// The database as extension `slug` sees it: its own tables and no others.
+    pub fn for_extension(&self, slug: &str) -> DbObject {
+        self.object(Principal::extension(slug))
+    }
+
+    /// The database as the core sees it: `core_*`.
+    pub fn core_object(&self) -> DbObject {
+        self.object(Principal::core())
+    }
+
+    /// Which kind of database it is.
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.inner.backend
+    }
+
+    fn object(&self, principal: Principal) -> DbObject {
+        RawDb_TO::from_ptr(RArc::new(Confined { engine: self.clone(), principal }), TD_Opaque)
+    }
+
+    fn driver(&self) -> Arc<dyn Driver> {
+        match &self.inner.backend {
+            Backend::Sqlite(sqlite) => Arc::clone(sqlite) as Arc<dyn Driver>,
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("dialect", &self.driver().dialect()).finish_non_exhaustive()
+    }
+}
+
+/// The database in one principal's hands.
+struct Confined {
+    engine: Engine,
+    principal: Principal,
+}
+
+impl RawDb for Confined {
+    fn dialect(&self) -> u32 {
+        self.engine.driver().dialect()
+    }
+
+    fn run(&self, mode: u32, job: JobObject) -> PFuture<RResult<(), DbError>> {
+        self.engine.inner.executor.run(self.engine.driver(), self.principal.clone(), mode, job)
+    }
+}
