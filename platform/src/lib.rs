@@ -4,4 +4,6 @@
 
 pub mod db;
 pub mod manifest;
+pub mod package;
+pub mod resolver;
 pub mod gate;
