@@ -9,9 +9,11 @@ mod job;
 mod principal;
 mod rows;
 pub mod schema;
+mod session;
 mod settings;
 mod sqlite;
 
+pub(crate) use self::session::Session;
 pub use self::{
     engine::{DbOpenError, Engine},
     principal::{Principal, table_prefix},

@@ -7,3 +7,4 @@ pub mod manifest;
 pub mod package;
 pub mod resolver;
 pub mod gate;
+pub mod migrator;

@@ -11,8 +11,10 @@ use powernode_abi::{
     data::{RawDb, RawDb_TO},
 };
 
+use powernode_plugin_api::db::Db;
+
 use super::{
-    DatabaseSettings, Principal,
+    DatabaseSettings, Principal, Session,
     job::{Driver, Executor},
     sqlite::Sqlite,
 };
@@ -51,7 +53,7 @@ struct Inner {
 
 /// The two kinds of databases.
 #[derive(Clone)]
-pub(crate) enum Backend {
+enum Backend {
     /// SQLite, embedded.
     Sqlite(Arc<Sqlite>),
 }
@@ -81,13 +83,20 @@ impl Engine {
     }
 
     /// The database as the core sees it: `core_*`.
-    pub fn core_object(&self) -> DbObject {
-        self.object(Principal::core())
+    pub fn core(&self) -> Db {
+        Db::new(self.object(Principal::core()))
     }
 
-    /// Which kind of database it is.
-    pub(crate) fn backend(&self) -> &Backend {
-        &self.inner.backend
+    /// [`powernode_abi::data::SQLITE`] or [`powernode_abi::data::POSTGRES`].
+    pub fn dialect(&self) -> u32 {
+        self.driver().dialect()
+    }
+
+    /// A connection that may change the database's shape.
+    pub(crate) fn session(&self) -> Result<Box<dyn Session>, DbError> {
+        match &self.inner.backend {
+            Backend::Sqlite(sqlite) => Ok(Box::new(sqlite.writer()?)),
+        }
     }
 
     fn object(&self, principal: Principal) -> DbObject {

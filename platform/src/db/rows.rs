@@ -65,6 +65,17 @@ impl Rows {
         if self.rows > MAX_ROWS || bytes > MAX_BYTES { Err(TooLarge) } else { Ok(()) }
     }
 
+    /// The rows as text, where they hold nothing but text and NULL.
+    pub(crate) fn texts(&self) -> Vec<Vec<String>> {
+        let text = |cell: &Cell| {
+            let begin = usize::try_from(cell.val).unwrap_or(usize::MAX);
+            let bytes = self.heap.get(begin..).and_then(|heap| heap.get(..cell.len as usize));
+            String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+        };
+        let row = |cells: &[Cell]| cells.iter().map(text).collect();
+        self.cells.chunks((self.cols as usize).max(1)).map(row).collect()
+    }
+
     /// Hands the rows over.
     pub(crate) fn finish(self) -> RowBatch {
         RowBatch {

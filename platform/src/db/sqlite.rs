@@ -8,6 +8,7 @@ mod authorizer;
 mod connection;
 mod errors;
 mod raw;
+mod session;
 mod storage;
 
 use std::sync::Arc;

@@ -222,7 +222,7 @@ fn is_table_function(table: &str) -> bool {
 
 /// What was denied, in words.
 fn sentence(principal: &Principal, question: &Question<'_>) -> String {
-    let Question { action, first, second, database } = *question;
+    let Question { action, first, second, .. } = *question;
     let who = principal.described();
     let own = format!("its own tables begin with `{}`", principal.prefix());
     match action {
@@ -242,11 +242,11 @@ fn sentence(principal: &Principal, question: &Question<'_>) -> String {
             format!("{who} may not write {first} as text: use the connection's `transaction`")
         }
         _ => {
-            let place = database.map_or_else(String::new, |name| format!(" in `{name}`"));
-            let target = if first.is_empty() { String::new() } else { format!(" on `{first}`") };
+            // ALTER says the database first, and then the table.
+            let target = if action == ffi::SQLITE_ALTER_TABLE { second } else { first };
             format!(
-                "{who} may not change the database's shape (action {action}{target}{place}) here: \
-                 that is for migrations, and for names that begin with `{}`",
+                "{who} may not create, alter or drop `{target}` here: migrations do that, \
+                 for names that begin with `{}`",
                 principal.prefix()
             )
         }

@@ -91,7 +91,7 @@ impl Connection {
         control.check()?;
         let base = u32::from(mode == mode::TRANSACTION);
         if base == 1 {
-            self.begin()?;
+            self.begin_transaction()?;
         }
         self.raw.authorizer().confine(principal.clone(), Purpose::Rows);
         let interrupter = self.raw.interrupter();
@@ -104,7 +104,7 @@ impl Connection {
         let ended = judge(answer).and_then(|()| control.check());
         let lost = self.is_lost();
         if let (Ok(()), false, true) = (&ended, lost, base == 1 && self.depth == 1) {
-            let committed = self.commit();
+            let committed = self.commit_transaction();
             if committed.is_err() {
                 self.roll_back_all();
             }
@@ -134,7 +134,7 @@ impl Connection {
     }
 
     /// Runs a script, as the platform's own or as a migration of `principal`'s.
-    pub(crate) fn script(
+    pub(crate) fn run_script(
         &mut self,
         principal: Option<&Principal>,
         sql: &str,
@@ -153,7 +153,7 @@ impl Connection {
     }
 
     /// Begins a transaction; the writer's at once with its lock.
-    pub(crate) fn begin(&mut self) -> Result<(), DbError> {
+    pub(crate) fn begin_transaction(&mut self) -> Result<(), DbError> {
         let sql = match (self.depth, self.role) {
             (0, Role::Writer) => "BEGIN IMMEDIATE".to_owned(),
             (0, Role::Reader) => "BEGIN".to_owned(),
@@ -165,7 +165,7 @@ impl Connection {
     }
 
     /// Commits the innermost transaction; on an error it is still open.
-    pub(crate) fn commit(&mut self) -> Result<(), DbError> {
+    pub(crate) fn commit_transaction(&mut self) -> Result<(), DbError> {
         let sql = match self.depth {
             0 => return Err(DbError::new(kind::OTHER, "there is no transaction to commit")),
             1 => "COMMIT".to_owned(),
@@ -180,7 +180,7 @@ impl Connection {
     }
 
     /// Rolls the innermost transaction back.
-    pub(crate) fn roll_back(&mut self) -> Result<(), DbError> {
+    pub(crate) fn roll_back_transaction(&mut self) -> Result<(), DbError> {
         match self.depth {
             0 => return Err(DbError::new(kind::OTHER, "there is no transaction to roll back")),
             // SQLite may have rolled back by itself.
@@ -276,9 +276,9 @@ impl RawConn for Lent<'_> {
         let connection = self.connection();
         let inside = connection.depth > base;
         match op {
-            tx::BEGIN => control.check().and_then(|()| connection.begin()),
-            tx::COMMIT if inside => control.check().and_then(|()| connection.commit()),
-            tx::ROLLBACK if inside => connection.roll_back(),
+            tx::BEGIN => control.check().and_then(|()| connection.begin_transaction()),
+            tx::COMMIT if inside => control.check().and_then(|()| connection.commit_transaction()),
+            tx::ROLLBACK if inside => connection.roll_back_transaction(),
             tx::COMMIT | tx::ROLLBACK => Err(DbError::new(
                 kind::DENIED,
                 "the transaction around the job is the platform's: answer from the job to end it",

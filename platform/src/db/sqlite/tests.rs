@@ -6,7 +6,7 @@ use powernode_abi::{
     data::{ConnMut, RawJob, flag, job, kind, mode, outcome, tag, tx},
 };
 
-use crate::db::{DatabaseSettings, Engine};
+use crate::db::{DatabaseSettings, Engine, Principal};
 
 /// A job made of a closure.
 struct Closure<F>(Option<F>);
@@ -50,8 +50,8 @@ impl Fixture {
     }
 
     fn host(&self, sql: &str) {
-        let crate::db::engine::Backend::Sqlite(sqlite) = self.engine.backend();
-        sqlite.writer().unwrap().script(None, sql).unwrap();
+        let mut session = self.engine.session().unwrap();
+        session.script(&Principal::core(), sql).unwrap();
     }
 
     fn shop(&self) -> DbObject {

@@ -1,0 +1,115 @@
+//! Migrations on SQLite: a whole run is one transaction, each migration a savepoint.
+
+use std::time::{Duration, Instant};
+
+use powernode_abi::{
+    DbError, Param,
+    data::{kind, tag},
+};
+
+use super::{
+    Opener,
+    authorizer::{REFERABLE, mentions},
+};
+use crate::db::{
+    Principal,
+    rows::Rows,
+    session::{Session, Shape, TextRows},
+};
+
+/// How long to wait for another process that migrates.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Session for r2d2::PooledConnection<Opener> {
+    fn lock(&mut self) -> Result<(), DbError> {
+        let began = Instant::now();
+        loop {
+            match self.begin_transaction() {
+                // SQLite waits some seconds by itself.
+                Err(error)
+                    if error.kind == kind::SERIALIZATION && began.elapsed() < LOCK_TIMEOUT => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    fn unlock(&mut self, keep: bool) -> Result<(), DbError> {
+        let answer = if keep { self.commit_transaction() } else { Ok(()) };
+        self.roll_back_all();
+        answer
+    }
+
+    fn begin(&mut self) -> Result<(), DbError> {
+        self.begin_transaction()
+    }
+
+    fn commit(&mut self) -> Result<(), DbError> {
+        self.commit_transaction()
+    }
+
+    fn roll_back(&mut self) {
+        if self.roll_back_transaction().is_err() {
+            self.roll_back_all();
+        }
+    }
+
+    fn prepare(&mut self, _: &Principal) -> Result<(), DbError> {
+        Ok(())
+    }
+
+    fn script(&mut self, principal: &Principal, sql: &str) -> Result<(), DbError> {
+        self.run_script((!principal.is_core()).then_some(principal), sql)
+    }
+
+    fn rows(&mut self, sql: &str, params: &[&str]) -> Result<TextRows, DbError> {
+        let params: Vec<_> = params
+            .iter()
+            .map(|text| Param { tag: tag::TEXT, null: 0, num: 0, bytes: text.as_bytes().into() })
+            .collect();
+        let mut rows = Rows::default();
+        self.host(sql, &params, Some(&mut rows))?;
+        Ok(rows.texts())
+    }
+
+    fn shape(&mut self, principal: &Principal) -> Result<Shape, DbError> {
+        let mut shape = Shape::default();
+        let entries = "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master
+                       WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+        for row in self.rows(entries, &[])? {
+            let [kind, name, table, sql] = row.as_slice() else { continue };
+            if !principal.owns(name) || !principal.owns(table) {
+                shape.foreign.insert(format!("{kind} `{name}`"));
+            } else if kind == "view" || kind == "trigger" {
+                for core in REFERABLE.iter().filter(|core| mentions(sql, core)) {
+                    shape.faults.push(format!("{kind} `{name}` names `{core}`"));
+                }
+            }
+        }
+        let keys =
+            "SELECT m.name, k.\"table\" FROM sqlite_master m, pragma_foreign_key_list(m.name) k
+                    WHERE m.type = 'table'";
+        for row in self.rows(keys, &[])? {
+            let [table, parent] = row.as_slice() else { continue };
+            let allowed = principal.owns(parent)
+                || REFERABLE.iter().any(|core| core.eq_ignore_ascii_case(parent));
+            if principal.owns(table) && !allowed {
+                shape.faults.push(format!("a foreign key of `{table}` points to `{parent}`"));
+            }
+        }
+        Ok(shape)
+    }
+
+    fn moment(&self) -> &'static str {
+        "TEXT"
+    }
+
+    fn now(&self) -> &'static str {
+        "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+    }
+
+    fn has_table(&mut self, name: &str) -> Result<bool, DbError> {
+        let rows = self
+            .rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name = $1", &[name])?;
+        Ok(!rows.is_empty())
+    }
+}

@@ -1,0 +1,90 @@
+//! The ledger: which migrations ran, and what their texts were.
+
+use powernode_abi::MigrationDef;
+use ring::digest::{SHA256, digest};
+
+use super::MigrationError;
+use crate::db::{Principal, Session};
+
+const TABLE: &str = "core_migrations";
+
+/// What ran for one extension, in the order of versions.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) entries: Vec<Entry>,
+}
+
+/// One migration that ran.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) version: String,
+    pub(super) name: String,
+    pub(super) checksum: String,
+}
+
+impl Ledger {
+    /// Makes the table, where there is none.
+    pub(super) fn create(session: &mut dyn Session) -> Result<(), MigrationError> {
+        if session.has_table(TABLE).map_err(MigrationError::from)? {
+            return Ok(());
+        }
+        let moment = session.moment();
+        let table = format!(
+            "CREATE TABLE {TABLE} (extension TEXT NOT NULL, version TEXT NOT NULL, name TEXT NOT NULL, \
+             checksum TEXT NOT NULL, run_at {moment} NOT NULL, PRIMARY KEY (extension, version))"
+        );
+        session.script(&Principal::core(), &table).map_err(MigrationError::from)
+    }
+
+    /// What ran for `slug`.
+    pub(super) fn read(session: &mut dyn Session, slug: &str) -> Result<Self, MigrationError> {
+        if !session.has_table(TABLE).map_err(MigrationError::from)? {
+            return Ok(Self::default());
+        }
+        let select = format!(
+            "SELECT version, name, checksum FROM {TABLE} WHERE extension = $1 ORDER BY version"
+        );
+        let rows = session.rows(&select, &[slug]).map_err(MigrationError::from)?;
+        let entries = rows
+            .into_iter()
+            .filter_map(|row| {
+                let [version, name, checksum] = <[String; 3]>::try_from(row).ok()?;
+                Some(Entry { version, name, checksum })
+            })
+            .collect();
+        Ok(Self { entries })
+    }
+
+    /// Books a migration that ran.
+    pub(super) fn add(
+        session: &mut dyn Session,
+        slug: &str,
+        def: &MigrationDef,
+        checksum: &str,
+    ) -> Result<(), MigrationError> {
+        let now = session.now();
+        let insert = format!(
+            "INSERT INTO {TABLE} (extension, version, name, checksum, run_at) \
+             VALUES ($1, $2, $3, $4, {now})"
+        );
+        let params = [slug, &def.version, &def.name, checksum];
+        session.rows(&insert, &params).map_err(MigrationError::from)?;
+        Ok(())
+    }
+
+    /// Forgets a migration that was undone.
+    pub(super) fn remove(
+        session: &mut dyn Session,
+        slug: &str,
+        version: &str,
+    ) -> Result<(), MigrationError> {
+        let delete = format!("DELETE FROM {TABLE} WHERE extension = $1 AND version = $2");
+        session.rows(&delete, &[slug, version]).map_err(MigrationError::from)?;
+        Ok(())
+    }
+}
+
+/// The checksum of a migration's text: SHA-256 in hexadecimal digits.
+pub(super) fn checksum(text: &str) -> String {
+    hex::encode(digest(&SHA256, text.as_bytes()))
+}
