@@ -6,5 +6,6 @@ pub mod db;
 pub mod manifest;
 pub mod package;
 pub mod resolver;
+pub mod loader;
 pub mod gate;
 pub mod migrator;

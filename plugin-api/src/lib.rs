@@ -1,5 +1,73 @@
 //! What the author of a powernode extension depends on.
+//!
+//! Implement [`Extension`], add routes, and export the library:
+//!
+//! ```ignore
+//! #![forbid(unsafe_code)]
+//! use powernode_plugin_api::prelude::*;
+//!
+//! struct Hello;
+//!
+//! impl Extension for Hello {
+//!     fn new(_: &Host) -> Result<Self> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn routes(routes: &mut Routes<Self>) {
+//!         routes.get("greeting", greeting).public();
+//!     }
+//! }
+//!
+//! async fn greeting(_: Call<Hello>) -> Result<Json<&'static str>> {
+//!     Ok(Json("hello"))
+//! }
+//!
+//! export_extension!(Hello, slug = "hello");
+//! ```
+//!
+//! The guide is this crate's README.
 
 #![forbid(unsafe_code)]
 
 pub mod db;
+pub mod error;
+pub mod operation;
+pub mod host;
+pub mod request;
+pub mod extract;
+pub mod answer;
+pub mod handler;
+pub mod routes;
+pub mod resource;
+pub mod extension;
+mod trace;
+#[doc(hidden)]
+pub mod export;
+
+#[doc(hidden)]
+pub use powernode_abi as abi;
+
+pub use self::{
+    db::Db,
+    error::{Error, Result},
+    extension::{Description, Extension, Seeds, Tier},
+    host::Host,
+    request::{Call, Principal},
+    resource::Resource,
+    routes::Routes,
+};
+
+/// The SDK's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What an extension's source names most often.
+pub mod prelude {
+    pub use crate::{
+        Call, Db, Error, Extension, Host, Resource, Result, Routes, Seeds, Tier,
+        answer::{Answer, Created, Json, NoContent, Paged, Response},
+        db::HostConnection,
+        export_extension,
+        extract::{Body, Both, Page, Path, Query},
+        migrations,
+    };
+}

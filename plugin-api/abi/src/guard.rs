@@ -53,6 +53,14 @@ impl<T> Guarded<T> {
     pub fn new(value: T) -> Self {
         Self(ManuallyDrop::new(value))
     }
+
+    /// The value, no longer guarded.
+    #[expect(unsafe_code, reason = "a value is taken out of its ManuallyDrop, once")]
+    pub fn into_inner(self) -> T {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped, so that this is the only place that takes the value.
+        unsafe { ManuallyDrop::take(&mut this.0) }
+    }
 }
 
 impl<T> Deref for Guarded<T> {

@@ -1,0 +1,157 @@
+//! What a handler asks for beside the call: parameters, query, body, page.
+
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    error::{Error, Result},
+    operation::{Operation, Parameter, schema_of},
+    request::Request,
+};
+
+/// Something that is read from a request before the handler runs.
+pub trait Extract: Sized + 'static {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// Answered instead of calling the handler.
+    fn extract(request: &mut Request) -> impl Future<Output = Result<Self>>;
+
+    /// Adds what it reads to the route's operation.
+    fn describe(operation: &mut Operation);
+}
+
+/// The parameter of the path; a tuple of two where the pattern has two.
+///
+/// A text that is no `T` is no row either: 404.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<T>(pub T);
+
+/// The query string, by the fields of `T`.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<T>(pub T);
+
+/// The body, as JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<T>(pub T);
+
+/// Which part of a list: `?page=1&per_page=25`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// From 1.
+    pub page: u32,
+    /// From 1 to 100.
+    pub per_page: u32,
+}
+
+impl Page {
+    /// Rows of a page unless asked for.
+    pub const DEFAULT: u32 = 25;
+    /// Rows of a page at most; more are clamped.
+    pub const MOST: u32 = 100;
+
+    /// For `.limit(…)`.
+    pub fn limit(self) -> i64 {
+        i64::from(self.per_page)
+    }
+
+    /// For `.offset(…)`.
+    pub fn offset(self) -> i64 {
+        i64::from(self.page - 1) * i64::from(self.per_page)
+    }
+}
+
+impl<T: FromStr + 'static> Extract for Path<T> {
+    async fn extract(request: &mut Request) -> Result<Self> {
+        parameter(request, 0).map(Self)
+    }
+
+    fn describe(_: &mut Operation) {}
+}
+
+/// Two parameters, in the pattern's order.
+impl<A: FromStr + 'static, B: FromStr + 'static> Extract for Path<Both<A, B>> {
+    async fn extract(request: &mut Request) -> Result<Self> {
+        Ok(Self(Both(parameter(request, 0)?, parameter(request, 1)?)))
+    }
+
+    fn describe(_: &mut Operation) {}
+}
+
+/// Two parameters of a path, in the pattern's order: `Path(Both(list, id))`.
+#[derive(Clone, Copy, Debug)]
+pub struct Both<A, B>(pub A, pub B);
+
+fn parameter<T: FromStr>(request: &Request, at: usize) -> Result<T> {
+    let names = request.parameter_names();
+    let text = names.get(at).and_then(|name| request.parameter(name));
+    text.and_then(|it| it.parse().ok()).ok_or_else(|| Error::not_found("it"))
+}
+
+impl<T: DeserializeOwned + JsonSchema + 'static> Extract for Query<T> {
+    async fn extract(request: &mut Request) -> Result<Self> {
+        serde_urlencoded::from_str(request.query())
+            .map(Self)
+            .map_err(|error| Error::invalid("query", error.to_string()))
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.query::<T>();
+    }
+}
+
+impl<T: DeserializeOwned + JsonSchema + 'static> Extract for Body<T> {
+    async fn extract(request: &mut Request) -> Result<Self> {
+        if request.header("content-type").is_some_and(|it| !is_json(it)) {
+            let message = "the body must be application/json";
+            return Err(Error::new(415, "UNSUPPORTED_MEDIA_TYPE", message));
+        }
+        let body = request.body().await?;
+        serde_json::from_slice(body).map(Self).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => Error::invalid("body", error.to_string()),
+            _ => Error::new(400, "INVALID_JSON", format!("the body is not JSON: {error}")),
+        })
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.body::<T>();
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    media.eq_ignore_ascii_case("application/json") || media.to_ascii_lowercase().ends_with("+json")
+}
+
+impl Extract for Page {
+    async fn extract(request: &mut Request) -> Result<Self> {
+        let mut page = Self { page: 1, per_page: Self::DEFAULT };
+        for pair in request.query().split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let number = || match value.parse::<u32>() {
+                Ok(number) if number > 0 => Ok(number),
+                _ => Err(Error::invalid(name, "must be a number from 1")),
+            };
+            match name {
+                "page" => page.page = number()?,
+                "per_page" => page.per_page = number()?.min(Self::MOST),
+                _ => {}
+            }
+        }
+        Ok(page)
+    }
+
+    fn describe(operation: &mut Operation) {
+        for name in ["page", "per_page"] {
+            operation.parameters.push(Parameter {
+                name: name.to_owned(),
+                place: "query".to_owned(),
+                required: false,
+                schema: schema_of::<u32>(),
+            });
+        }
+    }
+}
