@@ -142,39 +142,72 @@ fn a_run_is_atomic_and_fails_alone() {
 
 #[test]
 fn a_migration_stays_within_its_names() {
-    check("CREATE TABLE blog_more (id INTEGER);", expect![[r#"
+    check(
+        "CREATE TABLE blog_more (id INTEGER);",
+        expect![[r#"
         shop: up.sql of migration `2026-02-02-000000_next` of `shop` failed: extension `shop` may not create, alter or drop `blog_more` here: migrations do that, for names that begin with `shop_`
-    "#]]);
-    check("ALTER TABLE shop_items RENAME TO other_items;", expect![[r#"
+    "#]],
+    );
+    check(
+        "ALTER TABLE shop_items RENAME TO other_items;",
+        expect![[r#"
         shop: migration `2026-02-02-000000_next` of `shop` was rolled back: it made index `shop_items_account`; it made table `other_items`; its names begin with `shop_`, and its foreign keys point to its own tables, `core_accounts` or `core_users`
-    "#]]);
-    check("DROP TABLE blog_posts;", expect![[r#"
+    "#]],
+    );
+    check(
+        "DROP TABLE blog_posts;",
+        expect![[r#"
         shop: up.sql of migration `2026-02-02-000000_next` of `shop` failed: extension `shop` may not create, alter or drop `blog_posts` here: migrations do that, for names that begin with `shop_`
-    "#]]);
-    check("INSERT INTO shop_items SELECT id, NULL FROM blog_posts;", expect![[r#"
+    "#]],
+    );
+    check(
+        "INSERT INTO shop_items SELECT id, NULL FROM blog_posts;",
+        expect![[r#"
         shop: up.sql of migration `2026-02-02-000000_next` of `shop` failed: extension `shop` may not read `blog_posts.id`: its own tables begin with `shop_`
-    "#]]);
-    check("CREATE TABLE shop_b (id INTEGER REFERENCES blog_posts (id));", expect![[r#"
+    "#]],
+    );
+    check(
+        "CREATE TABLE shop_b (id INTEGER REFERENCES blog_posts (id));",
+        expect![[r#"
         shop: migration `2026-02-02-000000_next` of `shop` was rolled back: a foreign key of `shop_b` points to `blog_posts`; its names begin with `shop_`, and its foreign keys point to its own tables, `core_accounts` or `core_users`
-    "#]]);
-    check("CREATE VIEW shop_v AS SELECT id FROM core_accounts;", expect![[r#"
+    "#]],
+    );
+    check(
+        "CREATE VIEW shop_v AS SELECT id FROM core_accounts;",
+        expect![[r#"
         shop: migration `2026-02-02-000000_next` of `shop` was rolled back: view `shop_v` names `core_accounts`; its names begin with `shop_`, and its foreign keys point to its own tables, `core_accounts` or `core_users`
-    "#]]);
-    check("INSERT INTO core_epoch VALUES ('x', 1);", expect![[r#"
+    "#]],
+    );
+    check(
+        "INSERT INTO core_epoch VALUES ('x', 1);",
+        expect![[r#"
         shop: up.sql of migration `2026-02-02-000000_next` of `shop` failed: extension `shop` may not insert into `core_epoch`: its own tables begin with `shop_`
-    "#]]);
-    check("DELETE FROM sqlite_sequence;", expect![[r#"
+    "#]],
+    );
+    check(
+        "DELETE FROM sqlite_sequence;",
+        expect![[r#"
         shop: up.sql of migration `2026-02-02-000000_next` of `shop` failed: extension `shop` may not delete from `sqlite_sequence`: its own tables begin with `shop_`
-    "#]]);
-    check("COMMIT;", expect![[r#"
+    "#]],
+    );
+    check(
+        "COMMIT;",
+        expect![[r#"
         shop: up.sql of migration `2026-02-02-000000_next` of `shop` failed: extension `shop` may not write COMMIT as text: use the connection's `transaction`
-    "#]]);
-    check("PRAGMA foreign_keys = OFF;", expect![[r#"
+    "#]],
+    );
+    check(
+        "PRAGMA foreign_keys = OFF;",
+        expect![[r#"
         shop: up.sql of migration `2026-02-02-000000_next` of `shop` failed: extension `shop` may not use PRAGMA foreign_keys
-    "#]]);
-    check("CREATE TEMP TABLE shop_t (id INTEGER);", expect![[r#"
+    "#]],
+    );
+    check(
+        "CREATE TEMP TABLE shop_t (id INTEGER);",
+        expect![[r#"
         shop: up.sql of migration `2026-02-02-000000_next` of `shop` failed: extension `shop` may not insert into `sqlite_temp_master`: its own tables begin with `shop_`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
