@@ -5,6 +5,7 @@
 //! or from the core, and sees the tables of its [`Principal`] alone.
 
 mod engine;
+pub mod epoch;
 mod job;
 mod principal;
 mod rows;

@@ -17,6 +17,7 @@ pub use flags::{
 };
 pub use snapshot::FlagSet;
 pub use state::{State, StateError, StateFile};
+pub use store::{FlagError, FlagStore, Seen};
 
 mod actor;
 mod admit;
@@ -25,6 +26,7 @@ mod flags;
 mod predicates;
 mod snapshot;
 mod state;
+mod store;
 
 use snapshot::Snapshot;
 
@@ -142,6 +144,11 @@ impl Gate {
     pub fn flag_is_on(&self, name: &str, actor: Option<&Actor>) -> bool {
         let snapshot = self.current.load();
         snapshot.flag(name).is_some_and(|flag| flag.is_on(actor, snapshot.groups()))
+    }
+
+    /// Which state of the flags this node knows; nothing before the first were read.
+    pub fn epoch(&self) -> Option<i64> {
+        self.current.load().flags().map(|set| set.epoch)
     }
 
     /// The groups that flags can be opened for.
