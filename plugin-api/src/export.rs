@@ -64,7 +64,7 @@ macro_rules! export_extension {
             // The name and the type are abi_stable's, so that its own tools read the library too.
             #[unsafe(no_mangle)]
             #[allow(non_upper_case_globals, reason = "abi_stable chose the name")]
-            pub static _1as_0lib_header_0root_bmodule_bloader: LibHeader = {
+            pub static _1as_0lib_1header_0root_bmodule_bloader: LibHeader = {
                 // SAFETY: `load` answers a `PluginRootRef`.
                 unsafe { LibHeader::from_constructor::<PluginRootRef>(load, CheckTypeLayout::Yes) }
             };
@@ -162,5 +162,16 @@ impl<E: Extension> RawPlugin for Adapter<E> {
 
     fn level_changed(&self, level: u32) {
         trace::set_level(level);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use powernode_abi::abi_stable::library::ROOT_MODULE_LOADER_NAME;
+
+    #[test]
+    fn the_exported_name_is_the_one_that_is_looked_up() {
+        let exported = format!("pub static {ROOT_MODULE_LOADER_NAME}: LibHeader");
+        assert!(include_str!("export.rs").contains(&exported), "{exported}");
     }
 }
