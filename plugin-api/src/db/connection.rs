@@ -3,12 +3,16 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use diesel::{
+    associations::HasTable,
     connection::{
         CacheSize, Connection, ConnectionSealed, DynInstrumentation, Instrumentation,
         InstrumentationEvent, LoadConnection, SimpleConnection, StrQueryHelper,
     },
-    expression::QueryMetadata,
-    query_builder::{Query, QueryFragment, QueryId},
+    dsl::Update,
+    expression::{MixedAggregates, QueryMetadata, ValidGrouping, is_aggregate},
+    query_builder::{AsChangeset, IntoUpdateTarget, Query, QueryFragment, QueryId},
+    query_dsl::{LoadQuery, RunQueryDsl, UpdateAndFetchResults},
+    query_source::Table,
     result::{ConnectionError, ConnectionResult, Error, QueryResult},
 };
 use powernode_abi::{
@@ -250,6 +254,19 @@ impl LoadConnection for HostConnection {
             }
         };
         Ok(HostRows::new(batches))
+    }
+}
+
+impl<'b, Changes, Output> UpdateAndFetchResults<Changes, Output> for HostConnection
+where
+    Changes: Copy + AsChangeset<Target = <Changes as HasTable>::Table> + IntoUpdateTarget,
+    Update<Changes, Changes>: LoadQuery<'b, Self, Output>,
+    <Changes::Table as Table>::AllColumns: ValidGrouping<()>,
+    <<Changes::Table as Table>::AllColumns as ValidGrouping<()>>::IsAggregate:
+        MixedAggregates<is_aggregate::No, Output = is_aggregate::No>,
+{
+    fn update_and_fetch(&mut self, changeset: Changes) -> QueryResult<Output> {
+        diesel::update(changeset).set(changeset).get_result(self)
     }
 }
 

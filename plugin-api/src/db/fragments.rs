@@ -8,7 +8,7 @@ use diesel::{
     query_builder::{
         AstPass, BatchInsert, BoxedLimitOffsetClause, IntoBoxedClause, LimitClause,
         LimitOffsetClause, NoFromClause, NoLimitClause, NoOffsetClause, OffsetClause,
-        QueryFragment, QueryId, ReturningClause, ValuesClause,
+        ParenthesisWrapper, QueryFragment, QueryId, ReturningClause, ValuesClause,
     },
     query_source::{Column, Table},
     result::QueryResult,
@@ -95,6 +95,17 @@ where
             row.values.walk_ast(out.reborrow())?;
             out.push_sql(mark::END);
         }
+        Ok(())
+    }
+}
+
+impl<T: QueryFragment<HostBackend>> QueryFragment<HostBackend> for ParenthesisWrapper<T> {
+    fn walk_ast<'b>(&'b self, mut out: Pass<'_, 'b>) -> QueryResult<()> {
+        // SQLite takes no parentheses around one side of a UNION.
+        let open = if out.backend().is_sqlite() { "SELECT * FROM (" } else { "(" };
+        out.push_sql(open);
+        self.inner.walk_ast(out.reborrow())?;
+        out.push_sql(")");
         Ok(())
     }
 }
