@@ -1,1 +1,3 @@
 //! Black-box tests of the built platform with built extensions.
+
+pub mod report;
