@@ -18,6 +18,7 @@ pub use flags::{
 pub use snapshot::FlagSet;
 pub use state::{State, StateError, StateFile};
 pub use store::{FlagError, FlagStore, Seen};
+pub use switch::{StateSwitch, SwitchError};
 
 mod actor;
 mod admit;
@@ -27,6 +28,7 @@ mod predicates;
 mod snapshot;
 mod state;
 mod store;
+mod switch;
 
 use snapshot::Snapshot;
 

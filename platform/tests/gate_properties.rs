@@ -1,6 +1,8 @@
 //! The gates against their definition, over every combination: what the snapshot works out beforehand must be what
 //! one gets by asking gate after gate.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 

@@ -18,8 +18,15 @@ impl Gate {
     /// [`Refusal`]: the first gate that is closed, in their order.
     pub fn admit(&self, extension: Extension, actor: Option<&Actor>) -> Result<Pass, Refusal> {
         let snapshot = self.current.load();
-        snapshot.check(extension, actor)?;
-        Ok(Pass { extension, snapshot: snapshot.number() })
+        match snapshot.check(extension, actor) {
+            Ok(()) => Ok(Pass { extension, snapshot: snapshot.number() }),
+            Err(refusal) => Err(refusal.clone()),
+        }
+    }
+
+    /// Whether a call would be let through now, for whoever shows or wakes extensions and calls none.
+    pub fn is_open(&self, extension: Extension, actor: Option<&Actor>) -> bool {
+        self.current.load().check(extension, actor).is_ok()
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::actor::Actor;
-use super::admit::Code;
+use super::admit::{Code, Refusal};
 use super::flags::{Change, Flag, FlagState};
 use super::snapshot::Snapshot;
 use super::{Extension, Gate, Installed};
@@ -100,7 +100,7 @@ impl Gate {
         Explanation {
             slug: slug.to_owned(),
             enabled: refusal.is_none(),
-            code: refusal.as_ref().map(|refusal| refusal.code()),
+            code: refusal.map(Refusal::code),
             reason: refusal.map(|refusal| refusal.reason().to_owned()),
             gates,
         }

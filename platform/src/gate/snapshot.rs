@@ -17,6 +17,8 @@ pub(super) struct Snapshot {
     slugs: HashMap<String, Extension>,
     flags: Option<Arc<FlagSet>>,
     groups: Arc<Groups>,
+    /// The answer to a number that no extension has.
+    unknown: Refusal,
 }
 
 /// All flags as they stood in the store at one epoch.
@@ -65,24 +67,29 @@ impl Snapshot {
             .zip(0..)
             .map(|(it, index)| (it.slug.clone(), Extension(index)))
             .collect();
-        Snapshot { number, installed, standings, slugs, flags, groups }
+        let unknown = Refusal::new(Code::NotInstalled, "", "no extension has this number");
+        Snapshot { number, installed, standings, slugs, flags, groups, unknown }
     }
 
-    pub(super) fn check(&self, extension: Extension, actor: Option<&Actor>) -> Result<(), Refusal> {
+    pub(super) fn check(
+        &self,
+        extension: Extension,
+        actor: Option<&Actor>,
+    ) -> Result<(), &Refusal> {
         match self.standings.get(extension.index()) {
             Some(Standing::Open) => Ok(()),
-            Some(Standing::Closed(refusal)) => Err(refusal.clone()),
+            Some(Standing::Closed(refusal)) => Err(refusal),
             Some(Standing::Conditional { conditions, then }) => {
                 if let Some(actor) = actor {
                     for condition in conditions {
                         if !condition.flag.is_on(Some(actor), &self.groups) {
-                            return Err(condition.otherwise.clone());
+                            return Err(&condition.otherwise);
                         }
                     }
                 }
-                then.clone().map_or(Ok(()), Err)
+                then.as_ref().map_or(Ok(()), Err)
             }
-            None => Err(Refusal::new(Code::NotInstalled, "", "no extension has this number")),
+            None => Err(&self.unknown),
         }
     }
 
