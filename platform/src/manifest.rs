@@ -43,6 +43,9 @@ pub const FILE_NAME: &str = "extension.json";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(expecting = "a manifest, which is a JSON object")]
 pub struct Manifest {
+    /// Where an editor finds the schema of this file.
+    #[serde(default, rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
     /// What people call the extension.
     #[schemars(length(min = 1, max = 100))]
     pub name: String,

@@ -263,13 +263,13 @@ fn a_library_is_held_to_its_form() {
     check(
         library(triple, "sha256", "00"),
         expect![[
-            r#"manifest_field: field `library.x86_64-unknown-linux-gnu.sha256`: invalid value: string "00", expected 64 small hexadecimal digits at line 1 column 592"#
+            r#"manifest_field: field `library.x86_64-unknown-linux-gnu.sha256`: invalid value: string "00", expected 64 small hexadecimal digits at line 1 column 626"#
         ]],
     );
     check(
         library(triple, "sha256", &"A".repeat(64)),
         expect![[
-            r#"manifest_field: field `library.x86_64-unknown-linux-gnu.sha256`: invalid value: string "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA…", expected 64 small hexadecimal digits at line 1 column 654"#
+            r#"manifest_field: field `library.x86_64-unknown-linux-gnu.sha256`: invalid value: string "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA…", expected 64 small hexadecimal digits at line 1 column 688"#
         ]],
     );
     check(
@@ -293,13 +293,13 @@ fn a_library_is_held_to_its_form() {
     check(
         library(triple, "sdk", "x"),
         expect![
-            "manifest_field: field `library.x86_64-unknown-linux-gnu.sdk`: unexpected character 'x' while parsing major version number at line 1 column 574"
+            "manifest_field: field `library.x86_64-unknown-linux-gnu.sdk`: unexpected character 'x' while parsing major version number at line 1 column 608"
         ],
     );
     check(
         library(triple, "panic", "ignore"),
         expect![
-            "manifest_field: field `library.x86_64-unknown-linux-gnu.panic`: unknown variant `ignore`, expected `unwind` or `abort` at line 1 column 525"
+            "manifest_field: field `library.x86_64-unknown-linux-gnu.panic`: unknown variant `ignore`, expected `unwind` or `abort` at line 1 column 559"
         ],
     );
     check(

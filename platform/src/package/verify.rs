@@ -7,6 +7,8 @@ use crate::manifest::{Library, Manifest, PanicStrategy, Refusal, Sha256, Stage};
 pub const MAX_LIBRARY_BYTES: u64 = 512 * 1024 * 1024;
 
 /// A library whose bytes were read once and proved; the store writes these very bytes.
+///
+/// It holds them, so it should be dropped once they are stored.
 pub struct Verified {
     /// The file that was read; nobody opens it again.
     pub path: PathBuf,

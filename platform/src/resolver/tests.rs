@@ -1,4 +1,5 @@
 use expect_test::{Expect, expect};
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -259,5 +260,34 @@ fn the_order_of_what_was_found_is_no_matter() {
         let mut turned = lines;
         turned.rotate_left(turn);
         assert_eq!(format!("{:?}", plan(&turned.join("\n"))), expected);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_graph_gives_a_plan_that_holds(
+        graph in prop::collection::vec(prop::collection::btree_set(0..14usize, 0..4), 1..12),
+        off in prop::collection::btree_set(0..12usize, 0..3),
+    ) {
+        // Names from n12 on are not installed.
+        let lines: Vec<_> = graph.iter().enumerate().map(|(index, needs)| {
+            let needs: Vec<_> = needs.iter().map(|it| format!("n{it}")).collect();
+            let mark = if off.contains(&index) { "-" } else { "" };
+            format!("{mark}n{index} 1.0.0 needs {}", needs.join(" "))
+        }).collect();
+        let plan = plan(&lines.join("\n"));
+        let mut loaded = BTreeSet::new();
+        for slug in &plan.order {
+            let index: usize = slug.as_str()[1..].parse().unwrap();
+            prop_assert!(!off.contains(&index));
+            prop_assert!(graph[index].iter().all(|it| loaded.contains(it)), "{slug} before its dependencies");
+            loaded.insert(index);
+        }
+        prop_assert_eq!(plan.order.len() + plan.refused.len(), graph.len());
+        // Whatever could have loaded did.
+        for (slug, _) in &plan.refused {
+            let index: usize = slug[1..].parse().unwrap();
+            prop_assert!(off.contains(&index) || !graph[index].iter().all(|it| loaded.contains(it)));
+        }
     }
 }
