@@ -154,3 +154,6 @@ impl fmt::Debug for Db {
         f.debug_struct("Db").field("dialect", &self.dialect()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -262,3 +262,64 @@ macro_rules! json {
 }
 
 json!(Json, Jsonb);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(tag: u32, number: i64, text: &str) -> HostValue<'_> {
+        HostValue { tag, number, bytes: text.as_bytes() }
+    }
+
+    fn read<T: FromSql<ST, HostBackend>, ST>(value: HostValue<'_>) -> Result<T, String> {
+        T::from_sql(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn integers_are_read_from_numbers_and_digits() {
+        for found in [
+            value(tag::SMALLINT, -7, ""),
+            value(tag::BIGINT, -7, ""),
+            value(tag::DOUBLE, (-7_f64).to_bits().cast_signed(), ""),
+            value(tag::FLOAT, i64::from((-7_f32).to_bits()), ""),
+            value(tag::TEXT, 0, " -7"),
+            value(tag::NUMERIC, 0, "-7"),
+        ] {
+            assert_eq!(read::<i16, SmallInt>(found), Ok(-7), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let large = value(tag::BIGINT, 1 << 40, "");
+        assert!(read::<i32, Integer>(large).unwrap_err().contains("out of range"));
+        let half = value(tag::DOUBLE, 0.5_f64.to_bits().cast_signed(), "");
+        assert!(read::<i32, Integer>(half).is_err());
+        let huge = value(tag::DOUBLE, 1e19_f64.to_bits().cast_signed(), "");
+        assert!(read::<i64, BigInt>(huge).is_err());
+        assert!(read::<uuid::Uuid, Uuid>(value(tag::BINARY, 0, "short")).is_err());
+        assert!(read::<serde_json::Value, Json>(value(tag::TEXT, 0, "{")).is_err());
+        assert!(
+            read::<chrono::NaiveDate, diesel::sql_types::Date>(value(tag::DATE, i64::MAX, ""))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn broken_and_unknown_values_are_errors() {
+        for tag in [BROKEN, 4_000] {
+            assert!(read::<i64, BigInt>(value(tag, 1, "")).is_err());
+            assert!(read::<String, Text>(value(tag, 1, "")).is_err());
+            assert!(read::<Vec<u8>, Binary>(value(tag, 1, "")).is_err());
+            assert!(read::<bool, Bool>(value(tag, 1, "")).is_err());
+        }
+        let bytes = HostValue { tag: tag::TEXT, number: 0, bytes: &[0xff] };
+        assert!(read::<String, Text>(bytes).unwrap_err().contains("utf-8"));
+    }
+
+    #[test]
+    fn a_float_becomes_its_shortest_digits() {
+        let tenth = value(tag::DOUBLE, 0.1_f64.to_bits().cast_signed(), "");
+        assert_eq!(read::<BigDecimal, Numeric>(tenth), Ok("0.1".parse().unwrap()));
+    }
+}
