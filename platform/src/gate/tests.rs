@@ -1,12 +1,15 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use expect_test::{Expect, expect};
 
 use super::*;
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(30);
 
 /// An extension that is loaded, with its flag; `a <- b` reads "b depends on a".
 pub(super) fn installed(slug: &str, dependencies: &[usize]) -> Installed {
@@ -253,7 +256,7 @@ fn a_change_returns_only_when_nobody_decides_by_what_was() {
     let has_left = left.clone();
     let groups = Groups::default().with("slow", move |_| {
         arrived.send(()).unwrap();
-        leave.lock().unwrap().recv_timeout(Duration::from_secs(30)).unwrap();
+        leave.lock().unwrap().recv_timeout(LONG).unwrap();
         has_left.store(true, Ordering::SeqCst);
         true
     });
@@ -266,7 +269,7 @@ fn a_change_returns_only_when_nobody_decides_by_what_was() {
         let gate = gate.clone();
         move || gate.admit(a, Some(&account(1))).is_ok()
     });
-    arrivals.recv_timeout(Duration::from_secs(30)).unwrap();
+    arrivals.recv_timeout(LONG).unwrap();
     let (acknowledge, acknowledged) = mpsc::channel();
     let toggler = thread::spawn({
         let gate = gate.clone();
@@ -284,7 +287,7 @@ fn a_change_returns_only_when_nobody_decides_by_what_was() {
         Err(mpsc::RecvTimeoutError::Timeout)
     );
     go_on.send(()).unwrap();
-    assert_eq!(acknowledged.recv_timeout(Duration::from_secs(30)), Ok(true));
+    assert_eq!(acknowledged.recv_timeout(LONG), Ok(true));
     assert!(decider.join().unwrap());
     toggler.join().unwrap();
 }
@@ -295,4 +298,44 @@ fn a_flag_is_asked_by_its_name() {
     assert!(gate.flag_is_on("new_editor", Some(&account(1))));
     assert!(!gate.flag_is_on("new_editor", None));
     assert!(!gate.flag_is_on("old_editor", Some(&account(1))));
+}
+
+#[test]
+fn between_two_acknowledged_toggles_every_answer_is_the_same() {
+    let gate = gate(&[installed("a", &[])], &[("a_mode", Edit::Enable)]);
+    let a = gate.find("a").unwrap();
+    // Even while a toggle is under way; odd once it was acknowledged: 1 on, 3 off, 5 on, …
+    let phase = AtomicU64::new(1);
+    let (done, asked) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    let before = phase.load(Ordering::SeqCst);
+                    let admitted = gate.admit(a, None).is_ok();
+                    if before % 2 == 1 && before == phase.load(Ordering::SeqCst) {
+                        assert_eq!(admitted, before % 4 == 1);
+                        asked.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+        for toggle in 1..=200 {
+            phase.fetch_add(1, Ordering::SeqCst);
+            let edit = if toggle % 2 == 1 { Edit::Disable } else { Edit::Enable };
+            gate.publish(FlagSet::new(1 + toggle, [flag("a_mode", &edit)]));
+            phase.fetch_add(1, Ordering::SeqCst);
+            let (asked_so_far, deadline) = (asked.load(Ordering::SeqCst), Instant::now() + LONG);
+            while asked.load(Ordering::SeqCst) == asked_so_far {
+                if Instant::now() > deadline {
+                    // Those who ask found a wrong answer, and ask no more.
+                    done.store(true, Ordering::SeqCst);
+                    return;
+                }
+                thread::yield_now();
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    assert!(asked.load(Ordering::SeqCst) >= 200);
 }
