@@ -7,6 +7,7 @@
 mod engine;
 pub mod epoch;
 mod job;
+mod postgres;
 mod principal;
 mod rows;
 pub mod schema;
@@ -14,10 +15,10 @@ mod session;
 mod settings;
 mod sqlite;
 
-pub(crate) use self::session::Session;
 pub use self::{
     engine::{DbOpenError, Engine},
     principal::{Principal, table_prefix},
     rows::{MAX_BYTES, MAX_ROWS, TooLarge},
     settings::{DatabaseSettings, Durability},
 };
+pub(crate) use self::{principal::REFERABLE, session::Session};

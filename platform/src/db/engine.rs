@@ -16,6 +16,7 @@ use powernode_plugin_api::db::Db;
 use super::{
     DatabaseSettings, Principal, Session,
     job::{Driver, Executor},
+    postgres::Postgres,
     sqlite::Sqlite,
 };
 
@@ -30,6 +31,14 @@ pub enum DbOpenError {
         /// The file.
         path: String,
         /// What SQLite says.
+        source: diesel::ConnectionError,
+    },
+    /// PostgreSQL's server.
+    #[error("cannot connect to PostgreSQL at `{address}`: check that it runs, and `database.url`")]
+    Postgres {
+        /// The address, without its password.
+        address: String,
+        /// What the client library says.
         source: diesel::ConnectionError,
     },
     /// A path that SQLite cannot be given.
@@ -56,6 +65,8 @@ struct Inner {
 enum Backend {
     /// SQLite, embedded.
     Sqlite(Arc<Sqlite>),
+    /// PostgreSQL, a server.
+    Postgres(Arc<Postgres>),
 }
 
 impl Engine {
@@ -65,6 +76,9 @@ impl Engine {
     ///
     /// [`DbOpenError`], with the file or the server that cannot be reached.
     pub fn open(settings: &DatabaseSettings) -> Result<Self, DbOpenError> {
+        if let Some(url) = &settings.url {
+            return Self::open_postgres(url, settings);
+        }
         let path = settings
             .path
             .to_str()
@@ -74,6 +88,15 @@ impl Engine {
             .map_err(|source| DbOpenError::Sqlite { path: path.to_owned(), source })?;
         let executor = Executor::new(readers as usize, Some(1), settings.acquire_timeout)?;
         let backend = Backend::Sqlite(Arc::new(sqlite));
+        Ok(Self { inner: Arc::new(Inner { backend, executor }) })
+    }
+
+    fn open_postgres(url: &str, settings: &DatabaseSettings) -> Result<Self, DbOpenError> {
+        let size = settings.pool_size.max(1);
+        let postgres = Postgres::open(url, size, settings.acquire_timeout)
+            .map_err(|source| DbOpenError::Postgres { address: without_password(url), source })?;
+        let executor = Executor::new(size as usize, None, settings.acquire_timeout)?;
+        let backend = Backend::Postgres(Arc::new(postgres));
         Ok(Self { inner: Arc::new(Inner { backend, executor }) })
     }
 
@@ -87,6 +110,11 @@ impl Engine {
         Db::new(self.object(Principal::core()))
     }
 
+    #[cfg(test)]
+    pub(crate) fn core_object(&self) -> DbObject {
+        self.object(Principal::core())
+    }
+
     /// [`powernode_abi::data::SQLITE`] or [`powernode_abi::data::POSTGRES`].
     pub fn dialect(&self) -> u32 {
         self.driver().dialect()
@@ -96,6 +124,7 @@ impl Engine {
     pub(crate) fn session(&self) -> Result<Box<dyn Session>, DbError> {
         match &self.inner.backend {
             Backend::Sqlite(sqlite) => Ok(Box::new(sqlite.writer()?)),
+            Backend::Postgres(postgres) => Ok(Box::new(postgres.session()?)),
         }
     }
 
@@ -106,7 +135,17 @@ impl Engine {
     fn driver(&self) -> Arc<dyn Driver> {
         match &self.inner.backend {
             Backend::Sqlite(sqlite) => Arc::clone(sqlite) as Arc<dyn Driver>,
+            Backend::Postgres(postgres) => Arc::clone(postgres) as Arc<dyn Driver>,
         }
+    }
+}
+
+/// `url` as it may be shown.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        (Some(_), None) => url.to_owned(),
+        _ => "database.url".to_owned(),
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) trait Driver: Send + Sync + 'static {
 #[derive(Default)]
 pub(crate) struct Control {
     cancelled: AtomicBool,
-    stop: Mutex<Option<Box<dyn Fn() + Send>>>,
+    stop: Mutex<Option<Box<dyn FnMut() + Send>>>,
 }
 
 impl std::fmt::Debug for Control {
@@ -64,7 +64,7 @@ impl Control {
     }
 
     /// Until [`Control::disarm`], `stop` stops a statement that runs.
-    pub(crate) fn arm(&self, stop: impl Fn() + Send + 'static) {
+    pub(crate) fn arm(&self, stop: impl FnMut() + Send + 'static) {
         *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(stop));
     }
 
@@ -75,8 +75,8 @@ impl Control {
 
     /// Stops what runs; answers whether there was something to stop.
     fn stop(&self) -> bool {
-        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
-        stop.as_ref().map(|stop| stop()).is_some()
+        let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        stop.as_mut().map(|stop| stop()).is_some()
     }
 }
 
@@ -211,11 +211,16 @@ impl Drop for Caller {
         }
         self.control.cancelled.store(true, Ordering::Release);
         let control = Arc::clone(&self.control);
+        let runtime = self.runtime.clone();
         // Stopping may meet the moment between two statements, or a database that answers slowly:
         // so it happens elsewhere, and again.
         self.runtime.spawn(async move {
-            while control.stop() {
-                tokio::time::sleep(INTERRUPT_AGAIN).await;
+            loop {
+                let control = Arc::clone(&control);
+                match runtime.spawn_blocking(move || control.stop()).await {
+                    Ok(true) => tokio::time::sleep(INTERRUPT_AGAIN).await,
+                    _ => return,
+                }
             }
         });
     }

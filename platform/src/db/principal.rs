@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+/// Tables of the core that an extension's foreign keys may point to, by their `id`.
+pub(crate) const REFERABLE: [&str; 2] = ["core_accounts", "core_users"];
+
 /// The one that a connection works for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {

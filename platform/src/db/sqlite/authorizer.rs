@@ -15,10 +15,8 @@ use std::sync::{
 
 use libsqlite3_sys as ffi;
 
-use crate::db::Principal;
+use crate::db::{Principal, REFERABLE};
 
-/// Tables of the core that an extension's foreign keys may point to, by their `id`.
-pub(crate) const REFERABLE: [&str; 2] = ["core_accounts", "core_users"];
 /// Virtual tables that a migration may create.
 const MODULES: [&str; 2] = ["fts5", "rtree"];
 /// Table-valued functions that read no table.

@@ -189,7 +189,7 @@ impl Raw {
             let (next, length) = self.prepare(&rest.into(), false)?;
             if next.is_some() {
                 let message = "one statement at a time: there is text after the first `;`";
-                return Err(Failure::Statement(message.to_owned()));
+                return Err(Failure::Denied(message.to_owned()));
             }
             rest = rest.get(length.max(1)..).unwrap_or_default();
         }

@@ -7,12 +7,9 @@ use powernode_abi::{
     data::{kind, tag},
 };
 
-use super::{
-    Opener,
-    authorizer::{REFERABLE, mentions},
-};
+use super::{Opener, authorizer::mentions};
 use crate::db::{
-    Principal,
+    Principal, REFERABLE,
     rows::Rows,
     session::{Session, Shape, TextRows},
 };

@@ -6,6 +6,8 @@ use powernode_abi::{
     data::{ConnMut, RawJob, flag, job, kind, mode, outcome, tag, tx},
 };
 
+use powernode_tests::report::Report;
+
 use crate::db::{DatabaseSettings, Engine, Principal};
 
 /// A job made of a closure.
@@ -40,6 +42,7 @@ impl Fixture {
              CREATE TABLE shop_items (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE,
                 account_id BLOB REFERENCES core_accounts (id) ON DELETE CASCADE);
              CREATE TABLE blog_posts (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT);
+             CREATE INDEX blog_posts_title ON blog_posts (title);
              INSERT INTO core_accounts VALUES (x'01', 'one');
              INSERT INTO blog_posts (title) VALUES ('secret');
              CREATE VIEW shop_peek AS SELECT title FROM blog_posts;
@@ -68,6 +71,14 @@ where
 
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Polls `future` once; answers whether it waits.
+async fn waits<F: Future + Unpin>(future: &mut F) -> bool {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())
+    })
+    .await
 }
 
 fn execute(conn: &mut ConnMut<'_>, sql: &str) -> Result<u64, DbError> {
@@ -207,3 +218,235 @@ fn constraints_have_kinds() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_dropped_job_is_stopped_and_rolled_back() {
+    let fixture = Fixture::new();
+    let began = std::time::Instant::now();
+    let endless = "WITH RECURSIVE shop_n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM shop_n) \
+                   SELECT count(i) FROM shop_n";
+    let (running, runs) = std::sync::mpsc::channel();
+    let (ended, end) = std::sync::mpsc::channel();
+    let job = fixture.shop().run(
+        mode::TRANSACTION,
+        job(Closure(Some(move |conn: &mut ConnMut<'_>| {
+            execute(conn, ADD).unwrap();
+            running.send(()).unwrap();
+            let error = query(conn, endless, &[]).unwrap_err();
+            let after = execute(conn, ADD).unwrap_err();
+            ended.send((error.kind, after.kind, conn.cancelled())).unwrap();
+            outcome::OK
+        }))),
+    );
+    block_on(async {
+        let mut job = Box::pin(job);
+        // The first poll sends the job on its way.
+        assert!(waits(&mut job).await);
+        runs.recv().unwrap();
+        drop(job);
+    });
+    assert_eq!(end.recv().unwrap(), (kind::CANCELLED, kind::CANCELLED, true));
+    an_ordinary_write_works(&fixture);
+    check_count(&fixture, 1);
+    assert!(began.elapsed().as_secs() < 20);
+}
+
+#[test]
+fn who_waits_too_long_is_told() {
+    let fixture = Fixture::with(|settings| {
+        settings.acquire_timeout = std::time::Duration::from_millis(50);
+    });
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let shop = fixture.shop();
+    let holder = shop.run(
+        mode::WRITE,
+        job(Closure(Some(move |_: &mut ConnMut<'_>| {
+            released.recv().unwrap();
+            outcome::OK
+        }))),
+    );
+    block_on(async {
+        let mut holder = Box::pin(holder);
+        assert!(waits(&mut holder).await);
+        let second = job(Closure(Some(|_: &mut ConnMut<'_>| outcome::OK)));
+        let error = shop.run(mode::WRITE, second).await.unwrap().into_result().unwrap_err();
+        assert_eq!(error.kind, kind::POOL);
+        assert_eq!(error.message, "no database connection became free within 0.05 s");
+        release.send(()).unwrap();
+        holder.await.unwrap().into_result().unwrap();
+    });
+}
+
+#[test]
+fn an_answer_has_a_limit() {
+    let fixture = Fixture::new();
+    run(&fixture.shop(), mode::READ, |conn| {
+        let many = "WITH RECURSIVE shop_n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM shop_n) \
+                    SELECT zeroblob(1000000) FROM shop_n";
+        assert_eq!(query(conn, many, &[]).unwrap_err().kind, kind::TOO_LARGE);
+        outcome::OK
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_full_database_is_said_so_and_recovers() {
+    let fixture = Fixture::new();
+    fixture.host("PRAGMA max_page_count = 1;");
+    run(&fixture.shop(), mode::TRANSACTION, |conn| {
+        let big = "INSERT INTO shop_items (name) VALUES (hex(zeroblob(1000000)))";
+        let error = execute(conn, big).unwrap_err();
+        assert_eq!(error.kind, kind::FULL, "{error}");
+        outcome::FAILED
+    })
+    .unwrap_err();
+    fixture.host("PRAGMA max_page_count = 1000000;");
+    an_ordinary_write_works(&fixture);
+    check_count(&fixture, 1);
+}
+
+#[test]
+fn a_statement_kept_for_one_is_not_anothers() {
+    let fixture = Fixture::new();
+    let peek = "SELECT title FROM blog_posts";
+    run(&fixture.engine.for_extension("blog"), mode::READ, move |conn| {
+        query(conn, peek, &[]).unwrap();
+        outcome::OK
+    })
+    .unwrap();
+    // Every reader, so that the one that kept it is among them.
+    for _ in 0..8 {
+        run(&fixture.shop(), mode::READ, move |conn| {
+            assert_eq!(query(conn, peek, &[]).unwrap_err().kind, kind::DENIED);
+            outcome::OK
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn foreign_keys_to_the_core_work_both_ways() {
+    let fixture = Fixture::new();
+    run(&fixture.shop(), mode::WRITE, |conn| {
+        let sql = "INSERT INTO shop_items (name, account_id) VALUES ('tea', x'01')";
+        assert_eq!(execute(conn, sql).unwrap(), 1);
+        outcome::OK
+    })
+    .unwrap();
+    let core = fixture.engine.core_object();
+    run(&core, mode::WRITE, |conn| {
+        assert_eq!(execute(conn, "DELETE FROM core_accounts WHERE id = x'01'").unwrap(), 1);
+        assert_eq!(query(conn, "SELECT id FROM shop_items", &[]).unwrap_err().kind, kind::DENIED);
+        outcome::OK
+    })
+    .unwrap();
+    check_count(&fixture, 0);
+}
+
+#[test]
+fn an_extension_touches_its_own_tables_alone() {
+    let fixture = Fixture::new();
+    let mut report = Report::begin("confinement_sqlite");
+    for &(case, sql) in ATTEMPTS {
+        report.case(case, "denied", attempt(&fixture, sql));
+    }
+    // What is its own is not denied, by the same means.
+    report.case("own rows", "answered", attempt(&fixture, "SELECT name FROM shop_items"));
+    let left = fixture.engine.session().unwrap().rows("SELECT title FROM blog_posts", &[]).unwrap();
+    report.case("what is left", "secret", left.concat().join(" "));
+    report.finish();
+}
+
+/// Lets `shop` run a statement; answers what became of it.
+fn attempt(fixture: &Fixture, sql: &'static str) -> String {
+    let (sender, got) = std::sync::mpsc::channel();
+    let ran = run(&fixture.shop(), mode::WRITE, move |conn| {
+        execute(conn, "INSERT OR IGNORE INTO shop_items (name) VALUES ('tea')").unwrap();
+        sender.send(query(conn, sql, &[])).unwrap();
+        outcome::OK
+    });
+    match (got.recv().unwrap(), ran) {
+        (Err(error), Ok(())) if error.kind == kind::DENIED => "denied".to_owned(),
+        (Err(error), Ok(())) => error.message.into(),
+        (Ok(_), Ok(())) => "answered".to_owned(),
+        (_, Err(error)) => format!("the job failed: {error}"),
+    }
+}
+
+const ATTEMPTS: &[(&str, &str)] = &[
+    ("read", "SELECT title FROM blog_posts"),
+    ("read all", "SELECT * FROM blog_posts"),
+    ("read, capitals", "SELECT title FROM BLOG_POSTS"),
+    ("read, qualified", "SELECT title FROM main.blog_posts"),
+    ("count", "SELECT count(*) FROM blog_posts"),
+    ("exists", "SELECT EXISTS (SELECT 1 FROM blog_posts)"),
+    ("join", "SELECT 1 FROM shop_items JOIN blog_posts USING (id)"),
+    ("subquery", "SELECT (SELECT title FROM blog_posts)"),
+    ("with", "WITH shop_x AS (SELECT title FROM blog_posts) SELECT * FROM shop_x"),
+    ("union", "SELECT name FROM shop_items UNION SELECT title FROM blog_posts"),
+    ("copy", "INSERT INTO shop_items (name) SELECT title FROM blog_posts"),
+    (
+        "upsert",
+        "INSERT INTO shop_items (name) VALUES ('x') ON CONFLICT DO UPDATE SET name = (SELECT title FROM blog_posts)",
+    ),
+    (
+        "returning",
+        "INSERT INTO shop_items (name) VALUES ('y') RETURNING (SELECT title FROM blog_posts)",
+    ),
+    ("insert", "INSERT INTO blog_posts (title) VALUES ('x')"),
+    ("replace", "REPLACE INTO blog_posts (id, title) VALUES (1, 'x')"),
+    ("update", "UPDATE blog_posts SET title = 'x'"),
+    ("update from", "UPDATE shop_items SET name = title FROM blog_posts"),
+    ("delete", "DELETE FROM blog_posts"),
+    ("own view", "SELECT title FROM shop_peek"),
+    ("own view, count", "SELECT count(*) FROM shop_peek"),
+    ("own trigger", "UPDATE shop_items SET name = 'z'"),
+    ("account", "SELECT id FROM core_accounts"),
+    ("account's name", "SELECT name FROM core_accounts"),
+    ("accounts copied", "INSERT INTO shop_items (account_id) SELECT id FROM core_accounts"),
+    ("user", "SELECT email FROM core_users"),
+    ("account deleted", "DELETE FROM core_accounts"),
+    ("catalog", "SELECT sql FROM sqlite_master"),
+    ("catalog, new name", "SELECT sql FROM sqlite_schema"),
+    ("temporary catalog", "SELECT sql FROM sqlite_temp_master"),
+    ("sequence", "SELECT * FROM sqlite_sequence"),
+    ("sequence set", "UPDATE sqlite_sequence SET seq = 0"),
+    ("pragma", "PRAGMA foreign_keys = OFF"),
+    ("pragma read", "PRAGMA table_info(blog_posts)"),
+    ("pragma function", "SELECT * FROM pragma_table_info('blog_posts')"),
+    ("pragma list", "SELECT * FROM pragma_table_list"),
+    ("dbstat", "SELECT * FROM dbstat"),
+    ("writable schema", "PRAGMA writable_schema = ON"),
+    ("attach", "ATTACH ':memory:' AS other"),
+    ("detach", "DETACH main"),
+    ("begin", "BEGIN"),
+    ("commit", "COMMIT"),
+    ("rollback", "ROLLBACK"),
+    ("savepoint", "SAVEPOINT x"),
+    ("release", "RELEASE x"),
+    ("two statements", "SELECT 1; DELETE FROM blog_posts"),
+    ("two statements, own", "SELECT 1; SELECT 2"),
+    ("commit, then attach", "COMMIT; ATTACH ':memory:' AS other"),
+    ("create table", "CREATE TABLE shop_more (id INTEGER)"),
+    ("create temporary table", "CREATE TEMP TABLE shop_more (id INTEGER)"),
+    ("create view", "CREATE VIEW shop_more AS SELECT 1"),
+    ("create temporary view", "CREATE TEMP VIEW shop_more AS SELECT 1"),
+    ("create trigger", "CREATE TRIGGER shop_t AFTER INSERT ON shop_items BEGIN SELECT 1; END"),
+    (
+        "create temporary trigger",
+        "CREATE TEMP TRIGGER shop_t AFTER INSERT ON blog_posts BEGIN SELECT 1; END",
+    ),
+    ("create index", "CREATE INDEX shop_i ON shop_items (name)"),
+    ("create virtual table", "CREATE VIRTUAL TABLE shop_f USING fts5(x)"),
+    ("drop table", "DROP TABLE blog_posts"),
+    ("drop own table", "DROP TABLE shop_items"),
+    ("alter table", "ALTER TABLE blog_posts RENAME TO shop_posts"),
+    ("alter own table", "ALTER TABLE shop_items RENAME TO blog_items"),
+    ("reindex", "REINDEX blog_posts"),
+    ("analyze", "ANALYZE"),
+    ("vacuum", "VACUUM"),
+    ("vacuum into", "VACUUM INTO '/tmp/powernode-copy.db'"),
+    ("load extension", "SELECT load_extension('x')"),
+    ("tokenizer", "SELECT fts3_tokenizer('simple')"),
+    ("explain", "EXPLAIN QUERY PLAN SELECT title FROM blog_posts"),
+];

@@ -1,0 +1,178 @@
+//! A PostgreSQL server that lives as long as the test process.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+const BIN: &str = "/usr/lib/postgresql/15/bin";
+const NOBODY: u32 = 65_534;
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A throw-away server on a free port of 127.0.0.1, shared by the tests of a process.
+#[derive(Debug)]
+pub struct Cluster {
+    port: u16,
+    folder: PathBuf,
+    process: u32,
+}
+
+impl Cluster {
+    /// The server, which the first caller starts; `None` where PostgreSQL is not installed.
+    ///
+    /// Says `skipped: …` then.
+    ///
+    /// # Panics
+    ///
+    /// When the server is installed and does not start, and when it is missing under `CI=true`.
+    pub fn shared() -> Option<&'static Self> {
+        static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+        CLUSTER
+            .get_or_init(|| {
+                if Path::new(BIN).join("postgres").exists() {
+                    return Some(
+                        Self::start()
+                            .unwrap_or_else(|error| panic!("PostgreSQL did not start: {error:#}")),
+                    );
+                }
+                let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+                assert!(!ci, "PostgreSQL is missing: install the package `postgresql`");
+                note("skipped: PostgreSQL is not installed (package `postgresql`)");
+                None
+            })
+            .as_ref()
+    }
+
+    /// The address of a new, empty database.
+    ///
+    /// # Errors
+    ///
+    /// What `createdb` says.
+    pub fn database(&self) -> Result<String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let port = self.port.to_string();
+        run(Command::new(format!("{BIN}/createdb")).args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "postgres",
+            &name,
+        ]))?;
+        Ok(format!("postgres://postgres@127.0.0.1:{port}/{name}"))
+    }
+
+    /// Cuts every connection of `database`'s, as a server that restarts does.
+    ///
+    /// # Errors
+    ///
+    /// What `psql` says.
+    pub fn cut(&self, database: &str) -> Result<()> {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        run(Command::new(format!("{BIN}/psql")).args([
+            "-q",
+            "-o",
+            "/dev/null",
+            "-c",
+            sql,
+            database,
+        ]))
+    }
+
+    /// The process of the server.
+    pub fn process(&self) -> u32 {
+        self.process
+    }
+
+    /// Where its data is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn start() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("powernode-postgres-").tempdir()?.keep();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY))?;
+        }
+        let data = folder.join("data");
+        run(unprivileged(&folder, "initdb")
+            .args(["-A", "trust", "-U", "postgres", "--no-sync", "-D"])
+            .arg(&data))?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut server = unprivileged(&folder, "postgres");
+        server
+            .arg("-D")
+            .arg(&data)
+            .arg("-k")
+            .arg(&folder)
+            .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(folder.join("log"))?);
+        // The server ends with the thread that started it, which lasts as long as the process.
+        let (sender, started) = mpsc::channel();
+        std::thread::Builder::new().name("postgres".to_owned()).spawn(move || {
+            let child = server.spawn();
+            let lasts = child.is_ok();
+            let told = sender.send(child.map(|child| child.id()));
+            while lasts && told.is_ok() {
+                std::thread::park();
+            }
+        })?;
+        let process = started.recv()??;
+        let cluster = Self { port, folder, process };
+        cluster.wait()?;
+        Ok(cluster)
+    }
+
+    fn wait(&self) -> Result<()> {
+        let began = Instant::now();
+        let port = self.port.to_string();
+        while began.elapsed() < START_TIMEOUT {
+            let ready = Command::new(format!("{BIN}/pg_isready"))
+                .args(["-q", "-h", "127.0.0.1", "-t", "1", "-p", &port])
+                .status()?;
+            if ready.success() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("not ready in time: {}", fs::read_to_string(self.folder.join("log"))?)
+    }
+}
+
+/// A program of PostgreSQL's, without root's rights, that ends with us.
+fn unprivileged(folder: &Path, program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    if rustix::process::geteuid().is_root() {
+        let id = NOBODY.to_string();
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
+    }
+    command.args(["--pdeathsig", "SIGINT"]).arg(format!("{BIN}/{program}")).current_dir(folder);
+    command
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr))
+}
+
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn note(text: &str) {
+    eprintln!("{text}");
+}
