@@ -8,5 +8,8 @@ pub mod manifest;
 pub mod package;
 pub mod resolver;
 pub mod loader;
+pub mod registry;
 pub mod gate;
+pub mod services;
 pub mod migrator;
+pub mod boot;

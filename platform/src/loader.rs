@@ -86,7 +86,7 @@ fn describe(text: &str, manifest: &Manifest) -> Result<(), Refusal> {
         Err(error) => {
             let message =
                 format!("the library of `{}` describes itself badly: {error}", manifest.slug);
-            return refuse("BAD_DESCRIPTION", message);
+            return refuse("bad_description", message);
         }
     };
     let (slug, version) = (manifest.slug.to_string(), manifest.version.to_string());
@@ -95,7 +95,7 @@ fn describe(text: &str, manifest: &Manifest) -> Result<(), Refusal> {
         let message = format!(
             "the library says `{its_slug}` {its_version}, its manifest `{slug}` {version}: stage the two that belong together"
         );
-        return refuse("DESCRIPTION_MISMATCH", message);
+        return refuse("description_mismatch", message);
     }
     Ok(())
 }
@@ -112,21 +112,21 @@ impl EntryError {
     fn refusal(self, stage: Stage, slug: &str) -> Refusal {
         let (code, message) = match self {
             Self::Failed { entry, error } if error.is_panic() => {
-                ("PANICKED", format!("`{slug}` panicked in its {entry}: {error}"))
+                ("panicked", format!("`{slug}` panicked in its {entry}: {error}"))
             }
             Self::Failed { entry, error } => {
-                ("INIT_FAILED", format!("`{slug}` failed in its {entry}: {error}"))
+                ("init_failed", format!("`{slug}` failed in its {entry}: {error}"))
             }
             Self::TimedOut { entry, after } => (
-                "TIMED_OUT",
+                "timed_out",
                 format!(
                     "`{slug}` did not end its {entry} within {after:?}; it is quarantined until an operator releases it"
                 ),
             ),
             Self::Died { entry } => {
-                ("DIED", format!("the thread of `{slug}` ended inside its {entry}"))
+                ("died", format!("the thread of `{slug}` ended inside its {entry}"))
             }
-            Self::NoThread(error) => ("NO_THREAD", format!("no thread for `{slug}`: {error}")),
+            Self::NoThread(error) => ("no_thread", format!("no thread for `{slug}`: {error}")),
         };
         Refusal::new(stage, code, message)
     }

@@ -48,11 +48,11 @@ pub enum OpenError {
 impl OpenError {
     pub(super) fn refusal(&self, slug: &str) -> Refusal {
         let (stage, code) = match self {
-            Self::Link(..) => (Stage::Open, "LINK_FAILED"),
-            Self::Foreign(..) => (Stage::Open, "FOREIGN_LIBRARY"),
-            Self::Header(_) => (Stage::Check, "ABI_MISMATCH"),
-            Self::Layout(_) => (Stage::Check, "ABI_MISMATCH"),
-            Self::Root(_) => (Stage::Open, "INIT_FAILED"),
+            Self::Link(..) => (Stage::Open, "link_failed"),
+            Self::Foreign(..) => (Stage::Open, "foreign_library"),
+            Self::Header(_) => (Stage::Check, "abi_mismatch"),
+            Self::Layout(_) => (Stage::Check, "abi_mismatch"),
+            Self::Root(_) => (Stage::Open, "init_failed"),
         };
         let cause = std::error::Error::source(self).map(|it| format!(": {it}")).unwrap_or_default();
         Refusal::new(stage, code, format!("`{slug}`: {self}{cause}"))

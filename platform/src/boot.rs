@@ -1,0 +1,2 @@
+//! boot
+pub mod extensions;

@@ -1,0 +1,186 @@
+//! Passes a request to the extension that owns its path.
+//!
+//! One table holds the routes of all extensions, and is swapped as a whole. The
+//! gate's pass is what a handler is called with, so that no path can forget it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    dev::Payload,
+    http::header::AUTHORIZATION,
+    web,
+};
+use powernode_abi::{RawResponse, error::PANICKED};
+use powernode_plugin_api::operation::Identity;
+
+use super::{
+    error::ApiError,
+    request::Incoming,
+    response::respond,
+    state::Platform,
+};
+use crate::{access::Principal, gate::Pass, registry::Mounted};
+
+mod table;
+pub mod watchdog;
+
+pub use self::table::{Conflict, Table};
+
+/// Answers every request that no route of the core answers.
+pub async fn dispatch(
+    request: HttpRequest,
+    payload: web::Payload,
+    platform: web::Data<Platform>,
+) -> Result<HttpResponse, ApiError> {
+    let (mounted, values) = {
+        let table = platform.table.load();
+        let found = table.find(request.method(), request.uri().path())?;
+        (found.mounted.clone(), found.values)
+    };
+    let begun = Instant::now();
+    let slug = &mounted.slug;
+    let answer = admitted(&request, payload.into_inner(), &platform, &mounted, values, begun).await;
+    let status = match &answer {
+        Ok(response) => response.status(),
+        Err(error) => error.status(),
+    };
+    platform.meters.observe(mounted.index, slug, status.as_u16(), begun.elapsed());
+    answer
+}
+
+/// Everything between the route and the answer: identity, gate, permission, limits, and the call.
+async fn admitted(
+    request: &HttpRequest,
+    payload: Payload,
+    platform: &Platform,
+    mounted: &Arc<Mounted>,
+    values: Vec<String>,
+    begun: Instant,
+) -> Result<HttpResponse, ApiError> {
+    let Mounted { mount, deadline, .. } = &**mounted;
+    let identity = &mount.operation.identity;
+    let principal = match identity {
+        Identity::Permission(_) => identify(request, platform).await?,
+        _ => None,
+    };
+    let extension = platform.extension(mounted.index);
+    let pass = platform.gate.admit(extension, principal.as_deref().map(Principal::actor))?;
+    if let Identity::Permission(permission) = identity {
+        let Some(principal) = &principal else { return Err(ApiError::unauthorized()) };
+        if !principal.may(permission) {
+            return Err(ApiError::forbidden(permission));
+        }
+        platform.limits.check_token(principal)?;
+    }
+    let in_flight = platform.load.enter(mounted.index).ok_or_else(|| ApiError::busy(&mounted.slug))?;
+    let deadline = deadline.unwrap_or(platform.timeouts.request);
+    let incoming = Incoming {
+        request: request.clone(),
+        payload,
+        mounted: mounted.clone(),
+        values,
+        principal,
+        id: super::request_id::of(request),
+        peer: super::limits::peer(request),
+        deadline: begun + deadline,
+        limits: platform.timeouts.body,
+    };
+    let raw = call(pass, incoming, deadline).await.map_err(|error| match error {
+        CallError::Panicked(text) => {
+            platform.fault(mounted, &text);
+            ApiError::panicked(&mounted.slug, &text)
+        }
+        CallError::Failed(text) => ApiError::plugin_failed(&mounted.slug, &text),
+        CallError::TimedOut => ApiError::deadline(&mounted.slug, deadline),
+    })?;
+    respond(raw, in_flight).map_err(|error| ApiError::plugin_failed(&mounted.slug, &error.to_string()))
+}
+
+async fn identify(
+    request: &HttpRequest,
+    platform: &Platform,
+) -> Result<Option<Arc<Principal>>, ApiError> {
+    let header = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
+    Ok(platform.access.identify(header).await?)
+}
+
+/// Why a handler gave no answer.
+enum CallError {
+    Panicked(String),
+    Failed(String),
+    TimedOut,
+}
+
+/// Calls the handler; the pass is spent.
+async fn call(pass: Pass, incoming: Incoming, deadline: Duration) -> Result<RawResponse, CallError> {
+    let index = pass.extension().index();
+    let mounted = incoming.mounted.clone();
+    let mut future = watchdog::watched(index, || mounted.handler.call(incoming.into_object()));
+    let polled = std::future::poll_fn(|context| {
+        watchdog::watched(index, || std::pin::Pin::new(&mut future).poll(context))
+    });
+    match tokio::time::timeout(deadline, polled).await {
+        Err(_) => Err(CallError::TimedOut),
+        Ok(Err(panicked)) => Err(CallError::Panicked(panicked.0)),
+        Ok(Ok(answer)) => answer.into_result().map_err(|error| match error.code {
+            PANICKED => CallError::Panicked(error.message.into()),
+            _ => CallError::Failed(error.message.into()),
+        }),
+    }
+}
+
+/// How many requests each extension answers now, and how many it may.
+#[derive(Debug)]
+pub struct Load {
+    running: Arc<[AtomicUsize]>,
+    most: usize,
+}
+
+impl Load {
+    /// For that many extensions, each with at most `most` requests at once.
+    pub fn new(extensions: usize, most: usize) -> Self {
+        Self { running: (0..extensions).map(|_| AtomicUsize::new(0)).collect(), most }
+    }
+
+    /// Takes one request in, unless there are too many.
+    pub fn enter(&self, index: usize) -> Option<InFlight> {
+        let running = self.running.get(index)?;
+        let in_flight = InFlight { running: self.running.clone(), index };
+        // Counted first: leaving is the guard's business from here on.
+        (running.fetch_add(1, Ordering::Relaxed) < self.most).then_some(in_flight)
+    }
+
+    /// Requests that an extension answers now.
+    pub fn running(&self, index: usize) -> usize {
+        self.running.get(index).map_or(0, |it| it.load(Ordering::Relaxed))
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub struct InFlight {
+    running: Arc<[AtomicUsize]>,
+    index: usize,
+}
+
+impl InFlight {
+    /// The extension's place in the registry.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.get(self.index) {
+            running.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The routes of all extensions in one tree; looking one up costs the length of the path, whatever their number.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+
+use actix_web::http::Method;
+use matchit::Router;
+
+use crate::registry::Mounted;
+
+/// The routes of all extensions.
+#[derive(Default)]
+pub struct Table {
+    tree: Router<usize>,
+    paths: Vec<Methods>,
+}
+
+/// The routes of one pattern.
+#[derive(Default)]
+struct Methods {
+    routes: Vec<(Method, Arc<Mounted>)>,
+    allow: String,
+}
+
+/// A route that was found.
+#[derive(Debug)]
+pub struct Found {
+    /// The route.
+    pub mounted: Arc<Mounted>,
+    /// Values of the pattern's parameters, decoded, in order.
+    pub values: Vec<String>,
+}
+
+/// Why no route was found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// No route has that path.
+    Path,
+    /// Its routes have other methods: these.
+    Method {
+        /// For the `Allow` header.
+        allow: String,
+    },
+}
+
+/// Two routes that cannot stand beside each other.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the route {method} {pattern} of `{slug}` cannot stand beside {other}: change one of the two patterns")]
+pub struct Conflict {
+    /// Whose route was not added.
+    pub slug: String,
+    /// Its method.
+    pub method: String,
+    /// Its pattern.
+    pub pattern: String,
+    /// The route that is there, with its owner.
+    pub other: String,
+}
+
+impl Table {
+    /// Adds routes; where one conflicts, the table is not to be used.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`], naming both.
+    pub fn build(mounts: &[Arc<Mounted>]) -> Result<Self, Conflict> {
+        let mut table = Self::default();
+        let mut known = BTreeMap::new();
+        for mounted in mounts {
+            let pattern = &mounted.mount.pattern;
+            for spelling in spellings(pattern, &mounted.slug) {
+                table.add(&spelling, mounted, &mut known)?;
+            }
+        }
+        Ok(table)
+    }
+
+    fn add(
+        &mut self,
+        pattern: &str,
+        mounted: &Arc<Mounted>,
+        known: &mut BTreeMap<String, usize>,
+    ) -> Result<(), Conflict> {
+        let conflict = |other: String| Conflict {
+            slug: mounted.slug.clone(),
+            method: mounted.mount.method.clone(),
+            pattern: mounted.mount.pattern.clone(),
+            other,
+        };
+        let at = match known.get(pattern) {
+            Some(at) => *at,
+            None => {
+                let at = self.paths.len();
+                self.tree.insert(pattern, at).map_err(|error| conflict(error.to_string()))?;
+                self.paths.push(Methods::default());
+                known.insert(pattern.to_owned(), at);
+                at
+            }
+        };
+        let method = Method::from_bytes(mounted.mount.method.as_bytes())
+            .map_err(|error| conflict(error.to_string()))?;
+        let Some(methods) = self.paths.get_mut(at) else { return Ok(()) };
+        if let Some((_, other)) = methods.routes.iter().find(|(it, _)| *it == method) {
+            return Err(conflict(format!("{other:?}")));
+        }
+        methods.routes.push((method, mounted.clone()));
+        methods.allow =
+            methods.routes.iter().map(|(it, _)| it.as_str()).collect::<Vec<_>>().join(", ");
+        Ok(())
+    }
+
+    /// Finds the route of a path, percent-encoded as it arrived; `HEAD` is answered by `GET`.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`].
+    pub fn find(&self, method: &Method, path: &str) -> Result<Found, Missing> {
+        let path = match path.strip_suffix('/') {
+            Some(shorter) if !shorter.is_empty() => shorter,
+            _ => path,
+        };
+        let matched = self.tree.at(path).map_err(|_| Missing::Path)?;
+        let methods = self.paths.get(*matched.value).ok_or(Missing::Path)?;
+        let wanted = if *method == Method::HEAD { &Method::GET } else { method };
+        let Some((_, mounted)) = methods.routes.iter().find(|(it, _)| it == wanted) else {
+            return Err(Missing::Method { allow: methods.allow.clone() });
+        };
+        let mut values = Vec::with_capacity(matched.params.len());
+        for (_, value) in matched.params.iter() {
+            values.push(decode(value).ok_or(Missing::Path)?.into_owned());
+        }
+        Ok(Found { mounted: mounted.clone(), values })
+    }
+
+    /// How many routes there are.
+    pub fn len(&self) -> usize {
+        self.paths.iter().map(|it| it.routes.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+}
+
+/// The pattern, and where its slug has hyphens, the same with underscores.
+fn spellings(pattern: &str, slug: &str) -> Vec<String> {
+    let mut spellings = vec![pattern.to_owned()];
+    let prefix = format!("{}{slug}", crate::registry::CORE_PREFIX);
+    if let Some(rest) = pattern.strip_prefix(&prefix)
+        && slug.contains('-')
+    {
+        let prefix = format!("{}{}", crate::registry::CORE_PREFIX, slug.replace('-', "_"));
+        spellings.push(format!("{prefix}{rest}"));
+    }
+    spellings
+}
+
+/// Decodes `%41`; nothing where the bytes are not UTF-8.
+fn decode(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first == b'%' {
+            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = after.get(2..)?;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Table of {} routes", self.len())
+    }
+}
