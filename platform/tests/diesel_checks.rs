@@ -15,7 +15,8 @@ use powernode::{
     db::{DatabaseSettings, Engine},
     migrator::{ExtensionMigrations, Migrator},
 };
-use powernode_plugin_api::db::{Db, Dialect, HostConnection, HostTransactions, RunError};
+use powernode_plugin_api::db::{Db, HostConnection, HostTransactions, RunError};
+use powernode_tests::postgres::Cluster;
 
 use self::tables::checks_pairs;
 
@@ -30,21 +31,35 @@ mod tables {
 }
 
 /// A database with the tables of the checks, as their extension sees it.
-fn database(settings: &DatabaseSettings) -> Db {
-    let engine = Engine::open(settings).unwrap();
-    let migrator = Migrator::new(&engine);
-    let source = ExtensionMigrations { slug: "checks".into(), migrations: checks::migrations() };
-    let plan = migrator.plan(&[source]).unwrap();
-    for outcome in migrator.run(&plan).unwrap() {
-        outcome.result.unwrap();
-    }
-    Db::new(engine.for_extension("checks"))
+struct Scene {
+    db: Db,
+    _dir: Option<tempfile::TempDir>,
 }
 
-fn sqlite() -> (tempfile::TempDir, Db) {
+impl Scene {
+    fn new(settings: &DatabaseSettings, dir: Option<tempfile::TempDir>) -> Self {
+        let engine = Engine::open(settings).unwrap();
+        let migrator = Migrator::new(&engine);
+        let source =
+            ExtensionMigrations { slug: "checks".into(), migrations: checks::migrations() };
+        let plan = migrator.plan(&[source]).unwrap();
+        for outcome in migrator.run(&plan).unwrap() {
+            outcome.result.unwrap();
+        }
+        Self { db: Db::new(engine.for_extension("checks")), _dir: dir }
+    }
+}
+
+/// One database of each kind; PostgreSQL where it is installed, and always under `CI=true`.
+fn scenes() -> Vec<Scene> {
     let dir = tempfile::tempdir().unwrap();
-    let db = database(&DatabaseSettings::sqlite(dir.path().join("test.db")));
-    (dir, db)
+    let settings = DatabaseSettings::sqlite(dir.path().join("test.db"));
+    let mut scenes = vec![Scene::new(&settings, Some(dir))];
+    if let Some(cluster) = Cluster::shared() {
+        let settings = DatabaseSettings::postgres(cluster.database().unwrap());
+        scenes.push(Scene::new(&settings, None));
+    }
+    scenes
 }
 
 fn pair(n: i32) -> impl FnOnce(&mut HostConnection) -> QueryResult<usize> + Send + 'static {
@@ -60,24 +75,32 @@ async fn count(db: &Db) -> i64 {
 }
 
 #[tokio::test]
-async fn every_check_holds_on_sqlite() {
-    let (_dir, db) = sqlite();
-    assert_eq!(db.dialect(), Dialect::Sqlite);
-    let checks = db.transaction(|conn| Ok::<_, RunError>(checks::run(conn))).await.unwrap();
-    let failed: Vec<_> = checks
-        .iter()
-        .filter_map(|check| Some(format!("{}: {}", check.name, check.outcome.as_ref().err()?)))
-        .collect();
-    assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), checks.len(), failed.join("\n"));
-    assert!(checks.len() >= 64);
+async fn every_check_holds() {
+    for Scene { db, _dir } in scenes() {
+        let checks = db.transaction(|conn| Ok::<_, RunError>(checks::run(conn))).await.unwrap();
+        let failed: Vec<_> = checks
+            .iter()
+            .filter_map(|check| Some(format!("{}: {}", check.name, check.outcome.as_ref().err()?)))
+            .collect();
+        assert!(
+            failed.is_empty(),
+            "{:?}, {} of {}:\n{}",
+            db.dialect(),
+            failed.len(),
+            checks.len(),
+            failed.join("\n")
+        );
+        assert!(checks.len() >= 64);
+    }
 }
 
 #[tokio::test]
 async fn a_job_that_answers_ok_is_committed() {
-    let (_dir, db) = sqlite();
-    assert_eq!(db.transaction(pair(1)).await, Ok(1));
-    assert_eq!(db.write(pair(2)).await, Ok(1));
-    assert_eq!(count(&db).await, 2);
+    for Scene { db, _dir } in scenes() {
+        assert_eq!(db.transaction(pair(1)).await, Ok(1));
+        assert_eq!(db.write(pair(2)).await, Ok(1));
+        assert_eq!(count(&db).await, 2);
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -94,110 +117,106 @@ impl From<RunError> for Own {
 
 #[tokio::test]
 async fn a_job_that_answers_an_error_is_rolled_back() {
-    let (_dir, db) = sqlite();
-    let answer = db
-        .transaction(|conn| {
-            pair(1)(conn).map_err(RunError::from)?;
-            Err::<(), _>(Own::Mine)
-        })
-        .await;
-    assert_eq!(answer, Err(Own::Mine));
-    assert_eq!(count(&db).await, 0);
+    for Scene { db, _dir } in scenes() {
+        let answer = db
+            .transaction(|conn| {
+                pair(1)(conn).map_err(RunError::from)?;
+                Err::<(), _>(Own::Mine)
+            })
+            .await;
+        assert_eq!(answer, Err(Own::Mine));
+        assert_eq!(count(&db).await, 0);
+    }
 }
 
 #[tokio::test]
 async fn a_job_that_panics_is_rolled_back() {
-    let (_dir, db) = sqlite();
-    let answer: Result<(), RunError> = db
-        .transaction(|conn| {
-            pair(1)(conn)?;
-            panic!("on purpose")
-        })
-        .await;
-    assert!(matches!(answer, Err(RunError::Panicked(text)) if text == "on purpose"));
-    assert_eq!(count(&db).await, 0);
-    assert_eq!(db.transaction(pair(2)).await, Ok(1));
+    for Scene { db, _dir } in scenes() {
+        let answer: Result<(), RunError> = db
+            .transaction(|conn| {
+                pair(1)(conn)?;
+                panic!("on purpose")
+            })
+            .await;
+        assert!(matches!(answer, Err(RunError::Panicked(text)) if text == "on purpose"));
+        assert_eq!(count(&db).await, 0);
+        assert_eq!(db.transaction(pair(2)).await, Ok(1));
+    }
 }
 
 #[tokio::test]
 async fn a_transaction_left_open_is_rolled_back() {
-    let (_dir, db) = sqlite();
-    let answer: Result<(), RunError> = db
-        .write(|conn| {
-            HostTransactions::begin_transaction(conn)?;
-            pair(1)(conn)?;
-            Ok(())
-        })
-        .await;
-    assert!(matches!(answer, Err(RunError::Leaked(_))), "{answer:?}");
-    assert_eq!(count(&db).await, 0);
+    for Scene { db, _dir } in scenes() {
+        let answer: Result<(), RunError> = db
+            .write(|conn| {
+                HostTransactions::begin_transaction(conn)?;
+                pair(1)(conn)?;
+                Ok(())
+            })
+            .await;
+        assert!(matches!(answer, Err(RunError::Leaked(_))), "{answer:?}");
+        assert_eq!(count(&db).await, 0);
+    }
 }
 
 #[tokio::test]
 async fn the_platforms_transaction_cannot_be_ended_by_a_job() {
-    let (_dir, db) = sqlite();
-    let answer: Result<(), Error> = db
-        .transaction(|conn| {
-            pair(1)(conn)?;
-            let committed = HostTransactions::commit_transaction(conn);
-            assert!(matches!(committed, Err(Error::NotInTransaction)));
-            HostTransactions::rollback_transaction(conn)
-        })
-        .await;
-    assert!(matches!(answer, Err(Error::NotInTransaction)), "{answer:?}");
-    assert_eq!(count(&db).await, 0);
+    for Scene { db, _dir } in scenes() {
+        let answer: Result<(), Error> = db
+            .transaction(|conn| {
+                pair(1)(conn)?;
+                let committed = HostTransactions::commit_transaction(conn);
+                assert!(matches!(committed, Err(Error::NotInTransaction)));
+                HostTransactions::rollback_transaction(conn)
+            })
+            .await;
+        assert!(matches!(answer, Err(Error::NotInTransaction)), "{answer:?}");
+        assert_eq!(count(&db).await, 0);
+    }
 }
 
 #[tokio::test]
 async fn a_read_cannot_write() {
-    let (_dir, db) = sqlite();
-    let answer = db.read(pair(1)).await;
-    assert!(
-        matches!(&answer, Err(Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _))),
-        "{answer:?}"
-    );
-    assert_eq!(count(&db).await, 0);
+    for Scene { db, _dir } in scenes() {
+        let answer = db.read(pair(1)).await;
+        assert!(
+            matches!(&answer, Err(Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _))),
+            "{answer:?}"
+        );
+        assert_eq!(count(&db).await, 0);
+    }
 }
 
 #[tokio::test]
 async fn a_violation_names_its_table() {
-    let (_dir, db) = sqlite();
-    db.write(pair(1)).await.unwrap();
-    let Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, what)) =
-        db.write(pair(1)).await
-    else {
-        panic!("no violation")
-    };
-    assert_eq!(what.table_name(), Some("checks_pairs"), "{}", what.message());
+    for Scene { db, _dir } in scenes() {
+        db.write(pair(1)).await.unwrap();
+        let Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, what)) =
+            db.write(pair(1)).await
+        else {
+            panic!("no violation")
+        };
+        assert_eq!(what.table_name(), Some("checks_pairs"), "{}", what.message());
+    }
 }
 
 #[tokio::test]
 async fn a_dropped_job_is_rolled_back() {
-    let (_dir, db) = sqlite();
-    let (started, wait) = std::sync::mpsc::channel();
-    let job = db.transaction(move |conn| {
-        pair(1)(conn)?;
-        started.send(()).map_err(|_| Error::NotFound)?;
-        while !conn.is_cancelled() {
-            std::thread::yield_now();
-        }
-        pair(2)(conn)
-    });
-    let dropped = tokio::time::timeout(Duration::from_millis(100), job).await;
-    assert!(dropped.is_err());
-    wait.recv_timeout(Duration::from_secs(5)).unwrap();
-    // The next writer waits until the job has really ended.
-    assert_eq!(db.write(pair(3)).await, Ok(1));
-    assert_eq!(count(&db).await, 1);
-}
-
-#[tokio::test]
-async fn other_tables_are_out_of_reach() {
-    let (_dir, db) = sqlite();
-    for text in
-        ["SELECT * FROM core_migrations", "SELECT * FROM sqlite_master", "PRAGMA user_version"]
-    {
-        let answer = db.write(move |conn| diesel::sql_query(text).execute(conn)).await;
-        assert!(answer.is_err(), "{text}: {answer:?}");
+    for Scene { db, _dir } in scenes() {
+        let (started, wait) = std::sync::mpsc::channel();
+        let job = db.transaction(move |conn| {
+            pair(1)(conn)?;
+            started.send(()).map_err(|_| Error::NotFound)?;
+            while !conn.is_cancelled() {
+                std::thread::yield_now();
+            }
+            pair(2)(conn)
+        });
+        let dropped = tokio::time::timeout(Duration::from_millis(100), job).await;
+        assert!(dropped.is_err());
+        wait.recv_timeout(Duration::from_secs(5)).unwrap();
+        // The next writer waits until the job has really ended.
+        assert_eq!(db.write(pair(3)).await, Ok(1));
+        assert_eq!(count(&db).await, 1);
     }
 }
