@@ -42,7 +42,7 @@ pub enum DbOpenError {
         source: diesel::ConnectionError,
     },
     /// A path that SQLite cannot be given.
-    #[error("the database's path `{0}` is not UTF-8")]
+    #[error("the database's path `{0}` is empty or not UTF-8")]
     Path(String),
     /// The threads that jobs run on.
     #[error("cannot start the database's threads")]
@@ -79,13 +79,14 @@ impl Engine {
         if let Some(url) = &settings.url {
             return Self::open_postgres(url, settings);
         }
-        let path = settings
-            .path
-            .to_str()
+        // An absolute path is never taken for `:memory:` or a URI.
+        let path = std::path::absolute(&settings.path)
+            .ok()
+            .and_then(|path| path.to_str().map(str::to_owned))
             .ok_or_else(|| DbOpenError::Path(settings.path.to_string_lossy().into_owned()))?;
         let readers = settings.readers.max(1);
-        let sqlite = Sqlite::open(path, settings.durability, readers)
-            .map_err(|source| DbOpenError::Sqlite { path: path.to_owned(), source })?;
+        let sqlite = Sqlite::open(&path, settings.durability, readers)
+            .map_err(|source| DbOpenError::Sqlite { path: path.clone(), source })?;
         let executor = Executor::new(readers as usize, Some(1), settings.acquire_timeout)?;
         let backend = Backend::Sqlite(Arc::new(sqlite));
         Ok(Self { inner: Arc::new(Inner { backend, executor }) })
@@ -168,5 +169,28 @@ impl RawDb for Confined {
 
     fn run(&self, mode: u32, job: JobObject) -> PFuture<RResult<(), DbError>> {
         self.engine.inner.executor.run(self.engine.driver(), self.principal.clone(), mode, job)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(settings: &DatabaseSettings, expected: &str) {
+        assert_eq!(Engine::open(settings).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_named() {
+        check(&DatabaseSettings::sqlite(""), "the database's path `` is empty or not UTF-8");
+        check(
+            &DatabaseSettings::sqlite("/nowhere/at/all.db"),
+            "cannot open the SQLite database `/nowhere/at/all.db`: check that its directory exists and may be written",
+        );
+        check(
+            &DatabaseSettings::postgres("postgres://me:secret@127.0.0.1:1/x"),
+            "cannot connect to PostgreSQL at `postgres://…@127.0.0.1:1/x`: check that it runs, and `database.url`",
+        );
     }
 }

@@ -293,3 +293,57 @@ fn of_several_at_once_one_runs_them() {
     let count = |version| runs.iter().filter(|run| run.contains(version)).count();
     assert_eq!((count("2026-01-01"), count("2026-02-01")), (1, 1), "{runs:?}");
 }
+
+/// Many rows, so that a kill finds the run at work.
+const MANY: (&str, &str, &str) = (
+    "2026-02-02-000000_many",
+    "INSERT INTO shop_items (id)
+         WITH RECURSIVE shop_n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM shop_n WHERE i < 100000)
+         SELECT i FROM shop_n;
+     CREATE TABLE shop_last (id INTEGER);",
+    "DROP TABLE shop_last;",
+);
+
+const KILLED: &str = "POWERNODE_TEST_KILLED_RUN";
+
+/// As a child of itself this test only runs the migrations, and is killed meanwhile.
+#[test]
+fn a_killed_run_converges() {
+    let shop = [source("shop", &[ITEMS, MANY])];
+    if let Some(path) = std::env::var_os(KILLED) {
+        let migrator = Migrator::new(&Engine::open(&DatabaseSettings::sqlite(&path)).unwrap());
+        let plan = migrator.plan(&shop).unwrap();
+        std::fs::write(std::path::Path::new(&path).with_extension("begun"), "").unwrap();
+        migrator.run(&plan).unwrap();
+        return;
+    }
+    let mut interrupted = 0;
+    for round in 0..8u64 {
+        let fixture = Fixture::new();
+        let path = &fixture.settings.path;
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "migrator::tests::a_killed_run_converges"])
+            .env(KILLED, path)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let begun = path.with_extension("begun");
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !begun.exists() && std::time::Instant::now() < until {
+            std::thread::yield_now();
+        }
+        let moment = std::time::Instant::now() + std::time::Duration::from_millis(1 + round * 6);
+        while std::time::Instant::now() < moment {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let pending = fixture.migrator.plan(&shop).unwrap().steps[1].pending.clone().unwrap();
+        assert!([0, 2].contains(&pending.len()), "half a run is left: {pending:?}");
+        assert_eq!(fixture.tables("shop_").len(), 2 - pending.len(), "round {round}");
+        interrupted += usize::from(pending.len() == 2);
+        fixture.run(&shop);
+        assert_eq!(fixture.tables("shop_"), ["shop_items", "shop_last"], "round {round}");
+    }
+    assert!(interrupted > 0, "no kill found a run at work");
+}
