@@ -103,6 +103,7 @@ impl Cluster {
     }
 
     fn start() -> Result<Self> {
+        remove_left_overs();
         let folder = tempfile::Builder::new().prefix("powernode-postgres-").tempdir()?.keep();
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY))?;
@@ -162,6 +163,22 @@ fn unprivileged(folder: &Path, program: &str) -> Command {
     }
     command.args(["--pdeathsig", "SIGINT"]).arg(format!("{BIN}/{program}")).current_dir(folder);
     command
+}
+
+/// Removes what servers of earlier processes left: they end after the process that could.
+fn remove_left_overs() {
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
+    for folder in entries.flatten().map(|entry| entry.path()) {
+        let ours = folder
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("powernode-postgres-"));
+        let age = fs::metadata(&folder).and_then(|facts| facts.modified()).ok();
+        let old = age.and_then(|age| age.elapsed().ok()).is_some_and(|age| age > START_TIMEOUT);
+        if ours && old && !folder.join("data/postmaster.pid").exists() {
+            // Another process may be removing it at this moment.
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
 }
 
 fn run(command: &mut Command) -> Result<()> {
