@@ -1,0 +1,250 @@
+//! What an operator may choose, and where each choice came from.
+//!
+//! Four layers, each over the one before: the defaults, a TOML file, the environment
+//! (`POWERNODE_SERVER__PORT` for `server.port`), the command line. No other room reads the environment.
+
+mod error;
+mod keys;
+mod layers;
+mod network;
+mod origin;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use error::ConfigError;
+pub use layers::{DEFAULT_FILE, Sources};
+pub use network::Network;
+pub use origin::{Explained, Origin};
+
+use layers::Layers;
+
+/// Everything an operator chose.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where the platform listens, and how long it waits for whom.
+    pub server: ServerSettings,
+    /// Where the rows are.
+    pub database: DatabaseSettings,
+    /// The directory of everything that the platform writes for itself.
+    pub data: PathBuf,
+    /// Where extensions are, and what each may take.
+    pub extensions: ExtensionsSettings,
+    /// How many requests are admitted.
+    pub limits: LimitSettings,
+    /// The master key's place.
+    pub secrets: SecretSettings,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// What the sections `[extension.<slug>]` say, by slug.
+    pub extension: BTreeMap<String, serde_json::Value>,
+    rows: Vec<Explained>,
+}
+
+/// Where the platform listens, and how long it waits for whom.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// The address to listen on.
+    pub bind: IpAddr,
+    /// The port to listen on; 0 lets the system choose one.
+    pub port: u16,
+    /// The number of threads that serve; 0 is one for each core.
+    pub workers: usize,
+    /// The largest body of a request, in bytes.
+    pub body_limit: usize,
+    /// How long a client may take to send a request's head.
+    pub header_timeout: Duration,
+    /// How long a client may take to send a request's body.
+    pub body_timeout: Duration,
+    /// How long a client may take to read an answer.
+    pub write_timeout: Duration,
+    /// How long requests in flight may take to end when the platform stops.
+    pub drain_timeout: Duration,
+    /// The networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+}
+
+/// Where the rows are.
+#[derive(Clone)]
+pub struct DatabaseSettings {
+    /// PostgreSQL's address, `postgres://…`; none: SQLite at `path`.
+    pub url: Option<String>,
+    /// The SQLite database's file; `<data>/powernode.db` where nothing else is said.
+    pub path: PathBuf,
+    /// What an acknowledged commit survives, on SQLite.
+    pub durability: Durability,
+    /// SQLite's connections that read.
+    pub readers: u32,
+    /// PostgreSQL's connections.
+    pub pool_size: u32,
+    /// How long a query waits for a connection.
+    pub acquire_timeout: Duration,
+}
+
+/// What an acknowledged commit survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A killed process.
+    Normal,
+    /// A power failure as well.
+    Full,
+}
+
+/// Where extensions are, and what each may take.
+#[derive(Clone, Debug)]
+pub struct ExtensionsSettings {
+    /// The directory of installed extensions.
+    pub dir: PathBuf,
+    /// The file that says which of them are disabled.
+    pub state_file: PathBuf,
+    /// How long a probe of an unknown library may take.
+    pub probe_timeout: Duration,
+    /// How long an extension may take to start.
+    pub init_timeout: Duration,
+    /// How long an extension may take to answer a request.
+    pub deadline: Duration,
+    /// How many requests of one extension may be in flight.
+    pub concurrency: usize,
+    /// How long one poll of an extension's future may take before it is named as blocking.
+    pub watchdog: Duration,
+    /// How many panics within the window put an extension into quarantine.
+    pub quarantine_after: u32,
+    /// The window of those panics.
+    pub quarantine_window: Duration,
+}
+
+/// How many requests are admitted in a minute.
+#[derive(Clone, Debug)]
+pub struct LimitSettings {
+    /// For each token.
+    pub per_token: u32,
+    /// For each address, of requests without a token.
+    pub per_address: u32,
+}
+
+/// The master key's place.
+#[derive(Clone)]
+pub struct SecretSettings {
+    /// The file that holds the key.
+    pub key_file: Option<PathBuf>,
+    /// The key itself; only the environment may hold it.
+    pub key: Option<String>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Which spans and lines, in the words of `tracing`'s filter: `info,powernode::gate=debug`.
+    pub filter: String,
+    /// Their shape.
+    pub format: LogFormat,
+}
+
+/// The shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// Lays the layers over each other, and reads each value as what it must be.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`]: a file that was named and is missing, one that is no TOML, an unknown key,
+    /// a value that cannot be what its key says.
+    pub fn load(sources: Sources) -> Result<Settings, ConfigError> {
+        let mut layers = Layers::collect(sources)?;
+        let data: PathBuf = layers.get("data")?;
+        layers.default("database.path", &data.join("powernode.db"));
+        Ok(Settings {
+            server: ServerSettings {
+                bind: layers.get("server.bind")?,
+                port: layers.get("server.port")?,
+                workers: layers.get("server.workers")?,
+                body_limit: layers.bytes("server.body_limit")?,
+                header_timeout: layers.get("server.header_timeout")?,
+                body_timeout: layers.get("server.body_timeout")?,
+                write_timeout: layers.get("server.write_timeout")?,
+                drain_timeout: layers.get("server.drain_timeout")?,
+                trusted_proxies: layers.get("server.trusted_proxies")?,
+            },
+            database: DatabaseSettings {
+                url: layers.get("database.url")?,
+                path: layers.get("database.path")?,
+                durability: layers.get("database.durability")?,
+                readers: layers.get("database.readers")?,
+                pool_size: layers.get("database.pool_size")?,
+                acquire_timeout: layers.get("database.acquire_timeout")?,
+            },
+            data,
+            extensions: ExtensionsSettings {
+                dir: layers.get("extensions.dir")?,
+                state_file: layers.get("extensions.state_file")?,
+                probe_timeout: layers.get("extensions.probe_timeout")?,
+                init_timeout: layers.get("extensions.init_timeout")?,
+                deadline: layers.get("extensions.deadline")?,
+                concurrency: layers.get::<u32>("extensions.concurrency")? as usize,
+                watchdog: layers.get("extensions.watchdog")?,
+                quarantine_after: layers.get("extensions.quarantine_after")?,
+                quarantine_window: layers.get("extensions.quarantine_window")?,
+            },
+            limits: LimitSettings {
+                per_token: layers.get("limits.per_token")?,
+                per_address: layers.get("limits.per_address")?,
+            },
+            secrets: SecretSettings {
+                key_file: layers.get("secrets.key_file")?,
+                key: layers.get("secrets.key")?,
+            },
+            log: LogSettings {
+                filter: layers.get("log.filter")?,
+                format: layers.get("log.format")?,
+            },
+            extension: layers.extensions(),
+            rows: layers.explain(),
+        })
+    }
+
+    /// Returns every setting with its value and where that came from, by key; secrets are masked.
+    pub fn explain(&self) -> &[Explained] {
+        &self.rows
+    }
+
+    /// Returns where the value of `key` came from; none for an unknown key.
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.rows.iter().find(|row| row.key == key).map(|row| &row.origin)
+    }
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The explanation is masked; a free section is not.
+        f.debug_list().entries(&self.rows).finish()
+    }
+}
+
+impl std::fmt::Debug for DatabaseSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DatabaseSettings")
+            .field("url", &self.url.as_deref().map(origin::mask_url))
+            .field("path", &self.path)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for SecretSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretSettings").field("key_file", &self.key_file).finish_non_exhaustive()
+    }
+}
