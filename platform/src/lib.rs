@@ -3,6 +3,7 @@
 //! The rooms stand in the order in which data flows; a room uses only those above it.
 
 pub mod config;
+pub mod telemetry;
 pub mod db;
 pub mod audit;
 pub mod manifest;
