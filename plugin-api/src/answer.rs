@@ -179,7 +179,12 @@ impl<T: Serialize + JsonSchema> Answer for Paged<T> {
     fn answer(self) -> Result<Response> {
         let Page { page, per_page } = self.page;
         let total_pages = u64::try_from(self.total).unwrap_or(0).div_ceil(u64::from(per_page));
-        let meta = json!({ "page": page, "per_page": per_page, "total": self.total, "total_pages": total_pages });
+        let meta = json!({ "pagination": {
+            "current_page": page,
+            "per_page": per_page,
+            "total_pages": total_pages,
+            "total_count": self.total,
+        } });
         envelope(200, &self.rows, Some(&meta))
     }
 

@@ -42,11 +42,13 @@ mod connection;
 mod error;
 mod ext;
 mod fragments;
+mod json;
 mod migration;
 mod rows;
 mod run;
 pub mod sql_types;
 mod text;
+mod text_enum;
 mod transaction;
 mod types;
 
@@ -59,9 +61,11 @@ pub use self::{
     connection::HostConnection,
     error::RunError,
     ext::{AnyText, ForUpdate, ILike, for_update, ilike, lower},
+    json::AsJson,
     migration::{MigrationDef, migration},
     rows::{HostField, HostRow, HostRows, HostValue},
     text::HostQueryBuilder,
+    text_enum::{UnknownWord, parsed, words},
     transaction::{HostTransactionState, HostTransactions},
 };
 

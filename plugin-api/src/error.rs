@@ -73,6 +73,18 @@ impl Error {
         Err(Self { fields, ..Self::new(422, "VALIDATION_FAILED", "the input is not valid") })
     }
 
+    /// For `map_err`: a value that must be unique and is there already is 422 for `field`.
+    ///
+    /// Other errors of the database become what `?` makes of them.
+    pub fn taken(field: &str) -> impl FnOnce(DieselError) -> Self {
+        move |error| match error {
+            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
+                Self::invalid(field, "is already taken")
+            }
+            error => error.into(),
+        }
+    }
+
     /// 409: the state of things does not allow it.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(409, "CONFLICT", message)
@@ -163,9 +175,9 @@ impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         match &error {
             DieselError::NotFound => Self::new(404, "NOT_FOUND", "not found"),
-            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
-                let what = info.column_name().or(info.constraint_name()).unwrap_or("the value");
-                Self::conflict(format!("{what} is already taken"))
+            // Which field, the database cannot say: an index may begin with the account's column.
+            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
+                Self::conflict("the same is there already")
             }
             DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
                 Self::conflict("something that this refers to does not exist, or is still in use")

@@ -14,6 +14,8 @@ use powernode_abi::{
 };
 use uuid::Uuid;
 
+pub use {schemars, serde};
+
 use crate::{
     Host,
     extension::{Description, Extension, Seeds},

@@ -88,7 +88,7 @@ pub struct Both<A, B>(pub A, pub B);
 fn parameter<T: FromStr>(request: &Request, at: usize) -> Result<T> {
     let names = request.parameter_names();
     let text = names.get(at).and_then(|name| request.parameter(name));
-    text.and_then(|it| it.parse().ok()).ok_or_else(|| Error::not_found("it"))
+    text.and_then(|it| it.parse().ok()).ok_or_else(|| Error::new(404, "NOT_FOUND", "not found"))
 }
 
 impl<T: DeserializeOwned + JsonSchema + 'static> Extract for Query<T> {
@@ -110,15 +110,27 @@ impl<T: DeserializeOwned + JsonSchema + 'static> Extract for Body<T> {
             return Err(Error::new(415, "UNSUPPORTED_MEDIA_TYPE", message));
         }
         let body = request.body().await?;
-        serde_json::from_slice(body).map(Self).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => Error::invalid("body", error.to_string()),
-            _ => Error::new(400, "INVALID_JSON", format!("the body is not JSON: {error}")),
-        })
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            wrong_body(if path == "." { "body" } else { &path }, error.inner())
+        })?;
+        json.end().map_err(|error| wrong_body("body", &error))?;
+        Ok(Self(value))
     }
 
     fn describe(operation: &mut Operation) {
         operation.body::<T>();
     }
+}
+
+fn wrong_body(field: &str, error: &serde_json::Error) -> Error {
+    if error.classify() == serde_json::error::Category::Data {
+        // What is wrong; where it stands, the field says.
+        let text = error.to_string();
+        return Error::invalid(field, text.split(" at line ").next().unwrap_or(&text));
+    }
+    Error::new(400, "INVALID_JSON", format!("the body is not JSON: {error}"))
 }
 
 fn is_json(content_type: &str) -> bool {

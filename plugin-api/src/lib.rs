@@ -31,6 +31,8 @@
 
 pub mod db;
 pub mod error;
+pub mod checks;
+pub mod id;
 pub mod operation;
 pub mod host;
 pub mod request;
@@ -48,12 +50,14 @@ pub mod export;
 pub use powernode_abi as abi;
 
 pub use self::{
+    checks::Checks,
     db::Db,
     error::{Error, Result},
     extension::{Description, Extension, Seeds, Tier},
     host::Host,
+    id::{Id, Identified},
     request::{Call, Principal},
-    resource::Resource,
+    resource::{NoFilter, Resource},
     routes::Routes,
 };
 
@@ -63,11 +67,12 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What an extension's source names most often.
 pub mod prelude {
     pub use crate::{
-        Call, Db, Error, Extension, Host, Resource, Result, Routes, Seeds, Tier,
+        Call, Checks, Db, Error, Extension, Host, Id, Identified, Resource, Result, Routes, Seeds,
+        Tier,
         answer::{Answer, Created, Json, NoContent, Paged, Response},
-        db::HostConnection,
+        db::{AsJson, HostConnection},
         export_extension,
         extract::{Body, Both, Page, Path, Query},
-        migrations,
+        migrations, text_enum,
     };
 }
