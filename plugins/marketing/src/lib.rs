@@ -1,8 +1,23 @@
-//! Marketing.
-#![forbid(unsafe_code)]
-use powernode_plugin_api::prelude::*;
+//! Marketing: campaigns, their contents, e-mail lists and subscribers.
+//!
+//! A request runs from [`routes`] through one of [`controllers`], which reads the call, to
+//! one of [`services`], which runs inside a database job on the rows of [`models`]. What may
+//! happen to a row, and what makes it valid, its model knows.
 
-struct Marketing;
+#![forbid(unsafe_code)]
+
+mod controllers;
+mod models;
+mod permissions;
+mod routes;
+mod schema;
+mod services;
+
+use powernode_plugin_api::{db::MigrationDef, prelude::*};
+
+/// The extension; it keeps nothing between two requests.
+#[derive(Debug)]
+pub struct Marketing;
 
 impl Extension for Marketing {
     fn new(_: &Host) -> Result<Self> {
@@ -10,12 +25,12 @@ impl Extension for Marketing {
     }
 
     fn routes(routes: &mut Routes<Self>) {
-        routes.get("ping", ping).public();
+        routes::mount(routes);
     }
-}
 
-async fn ping(_: Call<Marketing>) -> Result<Json<&'static str>> {
-    Ok(Json("pong"))
+    fn migrations() -> Vec<MigrationDef> {
+        migrations!["2026-02-01-000000_campaigns"]
+    }
 }
 
 export_extension!(Marketing, slug = "marketing");

@@ -1,0 +1,5 @@
+//! What happens inside one database job.
+
+pub mod campaigns;
+mod search;
+mod slug;
