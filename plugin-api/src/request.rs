@@ -1,6 +1,11 @@
 //! A request, as a handler sees it.
 
-use std::{future::poll_fn, ops::Deref, sync::Arc, task::Poll};
+use std::{
+    future::poll_fn,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    task::Poll,
+};
 
 use powernode_abi::{
     Id, PPoll, PWaker, RequestObject, Res,
@@ -67,6 +72,13 @@ impl<E> Deref for Call<E> {
 
     fn deref(&self) -> &Request {
         &self.request
+    }
+}
+
+/// For the body, which is read from the client while the handler waits.
+impl<E> DerefMut for Call<E> {
+    fn deref_mut(&mut self) -> &mut Request {
+        &mut self.request
     }
 }
 
