@@ -21,11 +21,7 @@ pub(crate) const BUILD: &[Package] = &[
 ];
 
 /// What the tests need besides.
-pub(crate) const TEST: &[Package] = &[
-    Package { name: "postgresql", test: postgresql },
-    // Tests that start the platform as nobody, where they are root.
-    Package { name: "util-linux", test: || runs("setpriv", &["--version"]) || !apt() },
-];
+pub(crate) const TEST: &[Package] = &[Package { name: "postgresql", test: postgresql }];
 
 /// Sees to it that every package is there: installs what is missing where this user may.
 ///

@@ -1,4 +1,12 @@
 //! Black-box tests of the built platform with built extensions.
 
-pub mod report;
+#![forbid(unsafe_code)]
+
+pub mod artefacts;
+pub mod client;
+pub mod instance;
 pub mod postgres;
+pub mod raw;
+pub mod report;
+pub mod setup;
+pub mod skipped;
