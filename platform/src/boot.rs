@@ -1,2 +1,372 @@
-//! boot
+//! From settings to a platform that can serve.
+//!
+//! The database first, then the gates, then the extensions; what fails of the
+//! first two ends the start, what fails of an extension does not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use chrono::Utc;
+use powernode_abi::{HostObject, abi_stable::std_types::RArc};
+use powernode_plugin_api::{Db, db::RunError};
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use self::extensions::{LoadSettings, Running};
+use crate::{
+    access::permissions,
+    audit::By,
+    config::Settings,
+    db::{DatabaseSettings, DbOpenError, Durability, Engine},
+    gate::{FlagError, FlagStore, Gate, Groups, Installed, Seen, StateFile},
+    manifest::Manifest,
+    migrator::{ExtensionMigrations, MigrationError, Migrator},
+    registry::{Entry, Registry, State, quarantine, report},
+    services::{
+        Accounts, Flags, KeyError, Kv, MasterKey, Metrics, PluginMetrics, Runtime, Services,
+        Settings as SettingsService, Tasks, Trace,
+    },
+};
+
 pub mod extensions;
+pub mod serve;
+
+/// Why the platform cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The data directory.
+    #[error("cannot make the data directory `{}`", .0.display())]
+    Data(PathBuf, #[source] io::Error),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DbOpenError),
+    /// The core's tables.
+    #[error("cannot migrate the core's tables")]
+    Migration(#[from] MigrationError),
+    /// The master key's file.
+    #[error("cannot read the master key `{}`: `secrets.key_file` names it", .0.display())]
+    KeyFile(PathBuf, #[source] io::Error),
+    /// The master key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The flags.
+    #[error("cannot read the flags")]
+    Flags(#[from] FlagError),
+    /// The core's tables cannot be read.
+    #[error("cannot read the core's tables")]
+    Core(#[from] RunError),
+}
+
+/// The core without its extensions: enough for the command line.
+#[derive(Clone, Debug)]
+pub struct Core {
+    /// The database.
+    pub engine: Engine,
+    /// The core's tables.
+    pub db: Db,
+    /// The gates.
+    pub gate: Arc<Gate>,
+    /// The flags behind them.
+    pub flags: FlagStore,
+    /// The file that disables extensions.
+    pub state: StateFile,
+}
+
+/// The core with its extensions.
+#[derive(Debug)]
+pub struct Booted {
+    /// The core.
+    pub core: Core,
+    /// The extensions.
+    pub registry: Arc<Registry>,
+    /// Their tasks, by their numbers.
+    pub tasks: Vec<Arc<Tasks>>,
+    /// Their metrics.
+    pub metrics: PluginMetrics,
+}
+
+/// The database's settings.
+pub fn database(settings: &Settings) -> DatabaseSettings {
+    let database = &settings.database;
+    DatabaseSettings {
+        url: database.url.clone(),
+        path: database.path.clone(),
+        durability: match database.durability {
+            crate::config::Durability::Normal => Durability::Normal,
+            crate::config::Durability::Full => Durability::Full,
+        },
+        readers: database.readers,
+        pool_size: database.pool_size,
+        acquire_timeout: database.acquire_timeout,
+    }
+}
+
+/// Opens the database, brings the core's tables up to date, and reads the flags.
+///
+/// This blocks; `handle` runs what waits for the database.
+///
+/// # Errors
+///
+/// [`BootError`]; nothing runs then.
+pub fn core(settings: &Settings, handle: &Handle) -> Result<Core, BootError> {
+    let core = opened(settings)?;
+    let migrator = Migrator::new(&core.engine);
+    let plan = migrator.plan(&[])?;
+    for outcome in migrator.run(&plan)? {
+        outcome.result?;
+    }
+    handle.block_on(core.flags.load())?;
+    Ok(core)
+}
+
+/// Opens the database, and changes nothing in it; the gates know no flags.
+///
+/// # Errors
+///
+/// [`BootError`].
+pub fn opened(settings: &Settings) -> Result<Core, BootError> {
+    let data = &settings.data;
+    fs::create_dir_all(data).map_err(|error| BootError::Data(data.clone(), error))?;
+    let engine = Engine::open(&database(settings))?;
+    let db = engine.core();
+    let gate = Arc::new(Gate::new(Groups::standard()));
+    let flags = FlagStore::new(db.clone(), gate.clone());
+    let state = StateFile::new(&settings.extensions.state_file);
+    Ok(Core { engine, db, gate, flags, state })
+}
+
+/// Loads the extensions, and opens their gates as far as flags allow.
+///
+/// This blocks, up to the deadlines of extensions that hang.
+///
+/// # Errors
+///
+/// [`BootError`] of the core alone; an extension's is in the registry.
+pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Booted, BootError> {
+    let facts = Facts::read(&core, settings, handle)?;
+    let load = facts.load(settings);
+    let mut planned = extensions::plan(&load);
+    core.gate.install(installed(&planned.entries, &facts.quarantined));
+
+    let registry: Arc<OnceLock<Arc<Registry>>> = Arc::default();
+    let makers = Makers::new(&core, settings, handle, &facts, &planned.entries, registry.clone());
+    let migrator = Migrator::new(&core.engine);
+    let running = extensions::load(&mut planned, &load, &migrator, &|it| makers.services(it));
+    let Makers { metrics, tasks, .. } = makers;
+    let Running { mounts, seeds, hung } = running;
+    let mut quarantined = facts.quarantined.clone();
+    for (slug, reason) in hung {
+        handle.block_on(quarantine::keep(&core.db, slug.clone(), reason.clone()))?;
+        quarantined.insert(slug, reason);
+    }
+    let seen = planned.entries.iter().filter_map(seen).collect();
+    handle.block_on(core.flags.ensure(seen, By::new("platform", Utc::now())))?;
+    core.gate.install(installed(&planned.entries, &quarantined));
+
+    let loaded = Arc::new(Registry { entries: planned.entries, mounts, seeds: seeds.into() });
+    // Set once: the extensions may ask from now on.
+    let _ = registry.set(loaded.clone());
+    if let Err(error) = report::write(&loaded, &settings.data) {
+        tracing::warn!("Cannot write `{}`: {error}", report::FILE_NAME);
+    }
+    Ok(Booted { core, registry: loaded, tasks, metrics })
+}
+
+/// The migrations that the installed extensions bring, in their order; nothing is migrated or started.
+///
+/// # Errors
+///
+/// As [`extensions()`].
+pub fn migrations(
+    core: &Core,
+    settings: &Settings,
+    handle: &Handle,
+) -> Result<Vec<ExtensionMigrations>, BootError> {
+    let core_pending = Migrator::new(&core.engine)
+        .plan(&[])?
+        .steps
+        .iter()
+        .any(|it| it.pending.as_ref().is_ok_and(|it| !it.is_empty()));
+    let facts = if core_pending {
+        // Nothing can stand in tables that are not there.
+        let permissions = permissions::core().map(str::to_owned).collect();
+        let (disabled, key) = (core.state.read().disabled, master_key(settings)?);
+        Facts { key, disabled, quarantined: BTreeMap::new(), permissions }
+    } else {
+        Facts::read(core, settings, handle)?
+    };
+    let load = facts.load(settings);
+    let mut planned = extensions::plan(&load);
+    core.gate.install(installed(&planned.entries, &facts.quarantined));
+    let makers = Makers::new(core, settings, handle, &facts, &planned.entries, Arc::default());
+    Ok(extensions::migrations(&mut planned, &load, &|it| makers.services(it)))
+}
+
+/// What is known before anything is loaded.
+struct Facts {
+    key: Arc<MasterKey>,
+    disabled: BTreeSet<String>,
+    quarantined: BTreeMap<String, String>,
+    permissions: BTreeSet<String>,
+}
+
+impl Facts {
+    fn read(core: &Core, settings: &Settings, handle: &Handle) -> Result<Self, BootError> {
+        let key = master_key(settings)?;
+        handle.block_on(MasterKey::check(Some(&key), &core.db))?;
+        let state = core.state.read();
+        if let Some(warning) = state.warning.filter(|_| settings.extensions.state_file.exists()) {
+            tracing::warn!("{warning}");
+        }
+        Ok(Self {
+            key,
+            disabled: state.disabled,
+            quarantined: handle.block_on(quarantine::all(&core.db))?,
+            permissions: permissions::core().map(str::to_owned).collect(),
+        })
+    }
+
+    fn load<'a>(&'a self, settings: &'a Settings) -> LoadSettings<'a> {
+        LoadSettings {
+            extensions: &settings.extensions.dir,
+            data: &settings.data,
+            probe_timeout: settings.extensions.probe_timeout,
+            init_timeout: settings.extensions.init_timeout,
+            disabled: &self.disabled,
+            quarantined: &self.quarantined,
+            permissions: &self.permissions,
+        }
+    }
+}
+
+/// Makes services for one extension after the other.
+struct Makers<'a> {
+    core: &'a Core,
+    settings: &'a Settings,
+    handle: &'a Handle,
+    key: Arc<MasterKey>,
+    flags: Flags,
+    metrics: PluginMetrics,
+    tasks: Vec<Arc<Tasks>>,
+}
+
+impl<'a> Makers<'a> {
+    fn new(
+        core: &'a Core,
+        settings: &'a Settings,
+        handle: &'a Handle,
+        facts: &Facts,
+        entries: &[Entry],
+        registry: Arc<OnceLock<Arc<Registry>>>,
+    ) -> Self {
+        let flags = Flags::new(core.gate.clone(), Arc::new(asks(registry)));
+        let tasks = entries.iter().map(|_| Arc::default()).collect();
+        let metrics = PluginMetrics::default();
+        Self { core, settings, handle, key: facts.key.clone(), flags, metrics, tasks }
+    }
+
+    fn services(&self, manifest: &Manifest) -> Option<HostObject> {
+        let slug = manifest.slug.as_str();
+        let extension = self.core.gate.find(slug)?;
+        let tasks = self.tasks.get(extension.index())?.clone();
+        let (core, gate) = (self.core.db.clone(), self.core.gate.clone());
+        let config =
+            self.settings.extension.get(slug).map_or_else(|| "{}".to_owned(), ToString::to_string);
+        let runtime = Runtime::new(slug, self.handle.clone(), gate, extension, tasks);
+        let services = Services {
+            slug: slug.to_owned(),
+            db: self.core.engine.for_extension(slug),
+            trace: RArc::new(Trace::new(slug)),
+            settings: RArc::new(SettingsService::new(
+                slug,
+                config,
+                Some(self.key.clone()),
+                core.clone(),
+            )),
+            runtime: RArc::new(runtime),
+            kv: RArc::new(Kv::new(slug, core.clone())),
+            flags: RArc::new(self.flags.clone()),
+            metrics: RArc::new(Metrics::new(slug, self.metrics.clone())),
+            accounts: RArc::new(Accounts::new(core)),
+        };
+        Some(services.into_object())
+    }
+}
+
+/// Asks the declarer of a capability; a panic of its is a no.
+fn asks(
+    registry: Arc<OnceLock<Arc<Registry>>>,
+) -> impl Fn(crate::gate::Extension, &str, Option<Uuid>) -> bool + Send + Sync {
+    move |extension, capability, account| {
+        let entry = registry.get().and_then(|it| it.entries.get(extension.index()));
+        let Some(plugin) = entry.and_then(|it| it.plugin.as_ref()) else { return false };
+        let account = account.map(|it| powernode_abi::Id(it.into_bytes()));
+        plugin.available(capability.into(), account.into()).unwrap_or(false)
+    }
+}
+
+fn installed(entries: &[Entry], quarantined: &BTreeMap<String, String>) -> Vec<Installed> {
+    let place = |slug: &str| entries.iter().position(|it| it.slug == slug);
+    entries
+        .iter()
+        .map(|entry| {
+            let manifest = entry.manifest.as_deref();
+            let needs = manifest.into_iter().flat_map(|it| &it.dependencies);
+            Installed {
+                slug: entry.slug.clone(),
+                flag: manifest.map(Manifest::flag).unwrap_or_default(),
+                loaded: match (&entry.state, &entry.refusal) {
+                    (State::Started, _) => Ok(()),
+                    (_, Some(refusal)) => Err(refusal.to_string()),
+                    (_, None) => Err("it was not loaded".to_owned()),
+                },
+                state_disabled: entry.state == State::Disabled,
+                quarantined: quarantined.get(&entry.slug).cloned(),
+                capabilities: manifest.map(|it| it.capabilities.clone()).unwrap_or_default(),
+                dependencies: needs.filter_map(|it| place(it.slug.as_str())).collect(),
+            }
+        })
+        .collect()
+}
+
+fn seen(entry: &Entry) -> Option<Seen> {
+    let manifest = entry.manifest.as_deref()?;
+    Some(Seen {
+        name: manifest.flag(),
+        description: format!("Switches the extension `{}`", entry.slug),
+        default_enabled: manifest.default_enabled,
+    })
+}
+
+fn master_key(settings: &Settings) -> Result<Arc<MasterKey>, BootError> {
+    let text = match (&settings.secrets.key, &settings.secrets.key_file) {
+        (Some(key), _) => key.clone(),
+        (None, Some(file)) => {
+            fs::read_to_string(file).map_err(|error| BootError::KeyFile(file.clone(), error))?
+        }
+        (None, None) => own_key(&settings.data)?,
+    };
+    Ok(Arc::new(MasterKey::parse(&text)?))
+}
+
+/// The key in `<data>/master.key`, which is made at the first start.
+fn own_key(data: &Path) -> Result<String, BootError> {
+    let path = data.join("master.key");
+    let failed = |error| BootError::KeyFile(path.clone(), error);
+    match fs::read_to_string(&path) {
+        Ok(text) => return Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let text = MasterKey::generate()?;
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+    io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    Ok(text)
+}

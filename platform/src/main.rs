@@ -1,2 +1,7 @@
-//! The platform's command line.
-fn main() {}
+//! The platform's binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    powernode::commands::main(std::env::args_os())
+}

@@ -5,17 +5,19 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex},
 };
 
 use powernode_abi::{PluginObject, plugin::SeedDef};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Manifest, Refusal};
 
 mod faults;
 mod mount;
 mod register;
+pub mod quarantine;
+pub mod report;
 
 pub use self::{
     faults::{FaultLimit, Faults},
@@ -72,7 +74,7 @@ pub struct Entry {
 }
 
 /// What is known of a library.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LibraryFacts {
     /// Its hash.
     pub sha256: String,
@@ -93,7 +95,7 @@ pub struct LibraryFacts {
 }
 
 /// What an extension contributes.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Contributions {
     /// `GET /api/v1/marketing/campaigns`, …
     pub routes: Vec<String>,
@@ -111,7 +113,7 @@ pub struct Registry {
     /// The routes of those that run.
     pub mounts: Vec<Arc<Mounted>>,
     /// The seeds of those that run, by slug; taken once, by `powernode seed`.
-    pub seeds: OnceLock<Vec<(String, Vec<SeedDef>)>>,
+    pub seeds: Mutex<Vec<(String, Vec<SeedDef>)>>,
 }
 
 impl Registry {

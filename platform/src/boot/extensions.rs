@@ -116,16 +116,39 @@ pub fn load(
     host: &dyn Fn(&Manifest) -> Option<HostObject>,
 ) -> Running {
     let mut running = Running::default();
+    let mut loading = open(planned, settings, host, &mut running);
+    planned.migrate(&mut loading, migrator);
+    planned.start(loading, settings.init_timeout, &mut running);
+    running
+}
+
+/// Opens what was planned, and answers the migrations; nothing is migrated or started.
+pub fn migrations(
+    planned: &mut Planned,
+    settings: &LoadSettings<'_>,
+    host: &dyn Fn(&Manifest) -> Option<HostObject>,
+) -> Vec<ExtensionMigrations> {
+    let mut loading = open(planned, settings, host, &mut Running::default());
+    planned.sources(&mut loading)
+}
+
+/// Opens the libraries in their order.
+fn open(
+    planned: &mut Planned,
+    settings: &LoadSettings<'_>,
+    host: &dyn Fn(&Manifest) -> Option<HostObject>,
+    running: &mut Running,
+) -> Vec<(usize, Brought)> {
     let rooms = match Rooms::open(settings) {
         Ok(rooms) => rooms,
         Err(refusal) => {
             for entry in planned.entries.iter_mut().filter(|it| it.state == State::Discovered) {
                 entry.refuse(refusal.clone());
             }
-            return running;
+            return Vec::new();
         }
     };
-    planned.quarantine_leftovers(&rooms.activating, &mut running);
+    planned.quarantine_leftovers(&rooms.activating, running);
     let mut loading = Vec::new();
     for slug in planned.plan.order.clone() {
         let Some(at) = planned.waiting(slug.as_str()) else { continue };
@@ -140,27 +163,7 @@ pub fn load(
             }
         }
     }
-    planned.migrate(&mut loading, migrator);
-    for (at, mut loaded) in loading {
-        let Some(entry) = planned.entries.get_mut(at) else { continue };
-        let Some(plugin) = entry.plugin.clone() else { continue };
-        match loader::start(&plugin, &entry.slug, settings.init_timeout) {
-            Ok(()) => {
-                entry.state = State::Started;
-                running.seeds.push((entry.slug.clone(), std::mem::take(&mut loaded.seeds)));
-                running.mounts.extend(loaded.mounts.drain(..).map(Arc::new));
-            }
-            Err(refusal) => {
-                if refusal.code == "timed_out" {
-                    running.hung.push((entry.slug.clone(), refusal.message.clone()));
-                }
-                planned.refuse(at, refusal);
-            }
-        }
-    }
-    // A dependent was started before what it needs failed: that cannot be, since it comes later in the order.
-    running.mounts.retain(|it| planned.entries.get(it.index).is_some_and(|it| it.plugin.is_some()));
-    running
+    loading
 }
 
 /// The directories that loading works in.
@@ -286,15 +289,40 @@ impl Planned {
         Ok(Brought { mounts, migrations: loaded.migrations, seeds: loaded.seeds })
     }
 
-    fn migrate(&mut self, loading: &mut [(usize, Brought)], migrator: &Migrator) {
-        let sources: Vec<_> = loading
+    fn sources(&self, loading: &mut [(usize, Brought)]) -> Vec<ExtensionMigrations> {
+        loading
             .iter_mut()
             .filter_map(|(at, brought)| {
                 let slug = self.entries.get(*at)?.slug.clone();
                 let migrations = std::mem::take(&mut brought.migrations);
                 Some(ExtensionMigrations { slug, migrations })
             })
-            .collect();
+            .collect()
+    }
+
+    /// Starts those that are migrated, in their order; a dependent of one that fails is refused before its turn.
+    fn start(&mut self, loading: Vec<(usize, Brought)>, deadline: Duration, running: &mut Running) {
+        for (at, brought) in loading {
+            let Some(entry) = self.entries.get_mut(at) else { continue };
+            let Some(plugin) = entry.plugin.clone() else { continue };
+            match loader::start(&plugin, &entry.slug, deadline) {
+                Ok(()) => {
+                    entry.state = State::Started;
+                    running.seeds.push((entry.slug.clone(), brought.seeds));
+                    running.mounts.extend(brought.mounts.into_iter().map(Arc::new));
+                }
+                Err(refusal) => {
+                    if refusal.code == "timed_out" {
+                        running.hung.push((entry.slug.clone(), refusal.message.clone()));
+                    }
+                    self.refuse(at, refusal);
+                }
+            }
+        }
+    }
+
+    fn migrate(&mut self, loading: &mut [(usize, Brought)], migrator: &Migrator) {
+        let sources = self.sources(loading);
         let outcomes = migrator.plan(&sources).and_then(|plan| migrator.run(&plan));
         let failed = |error: &dyn std::error::Error| {
             let mut text = error.to_string();

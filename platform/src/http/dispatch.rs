@@ -11,27 +11,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    dev::Payload,
-    http::header::AUTHORIZATION,
-    web,
-};
+use actix_web::{HttpRequest, HttpResponse, dev::Payload, http::header::AUTHORIZATION, web};
 use powernode_abi::{RawResponse, error::PANICKED};
 use powernode_plugin_api::operation::Identity;
 
 use super::{
     error::ApiError,
+    limits::{Quota, Sender},
     request::Incoming,
+    request_id,
     response::respond,
-    state::Platform,
+    state::{Platform, actor},
 };
 use crate::{access::Principal, gate::Pass, registry::Mounted};
 
 mod table;
 pub mod watchdog;
 
-pub use self::table::{Conflict, Table};
+pub use self::table::{Conflict, Found, Missing, Table};
 
 /// Answers every request that no route of the core answers.
 pub async fn dispatch(
@@ -39,19 +36,15 @@ pub async fn dispatch(
     payload: web::Payload,
     platform: web::Data<Platform>,
 ) -> Result<HttpResponse, ApiError> {
-    let (mounted, values) = {
-        let table = platform.table.load();
-        let found = table.find(request.method(), request.uri().path())?;
-        (found.mounted.clone(), found.values)
-    };
     let begun = Instant::now();
-    let slug = &mounted.slug;
+    let Found { mounted, values } =
+        platform.table.load().find(request.method(), request.uri().path())?;
     let answer = admitted(&request, payload.into_inner(), &platform, &mounted, values, begun).await;
     let status = match &answer {
         Ok(response) => response.status(),
         Err(error) => error.status(),
     };
-    platform.meters.observe(mounted.index, slug, status.as_u16(), begun.elapsed());
+    platform.meters.observe(Some(mounted.index), status.as_u16(), begun.elapsed());
     answer
 }
 
@@ -70,16 +63,12 @@ async fn admitted(
         Identity::Permission(_) => identify(request, platform).await?,
         _ => None,
     };
-    let extension = platform.extension(mounted.index);
-    let pass = platform.gate.admit(extension, principal.as_deref().map(Principal::actor))?;
-    if let Identity::Permission(permission) = identity {
-        let Some(principal) = &principal else { return Err(ApiError::unauthorized()) };
-        if !principal.may(permission) {
-            return Err(ApiError::forbidden(permission));
-        }
-        platform.limits.check_token(principal)?;
-    }
-    let in_flight = platform.load.enter(mounted.index).ok_or_else(|| ApiError::busy(&mounted.slug))?;
+    let extension = platform.extension(mounted.index).ok_or_else(|| ApiError::not_found("path"))?;
+    let actor = principal.as_deref().map(actor);
+    let pass = platform.gate.admit(extension, actor.as_ref())?;
+    let quota = permit(identity, principal.as_deref(), platform)?;
+    let in_flight =
+        platform.load.enter(mounted.index).ok_or_else(|| ApiError::busy(&mounted.slug))?;
     let deadline = deadline.unwrap_or(platform.timeouts.request);
     let incoming = Incoming {
         request: request.clone(),
@@ -87,8 +76,8 @@ async fn admitted(
         mounted: mounted.clone(),
         values,
         principal,
-        id: super::request_id::of(request),
-        peer: super::limits::peer(request),
+        id: request_id::of(request),
+        peer: platform.address(request),
         deadline: begun + deadline,
         limits: platform.timeouts.body,
     };
@@ -97,10 +86,33 @@ async fn admitted(
             platform.fault(mounted, &text);
             ApiError::panicked(&mounted.slug, &text)
         }
-        CallError::Failed(text) => ApiError::plugin_failed(&mounted.slug, &text),
+        CallError::Failed(text) => ApiError::extension_failed(&mounted.slug, &text),
         CallError::TimedOut => ApiError::deadline(&mounted.slug, deadline),
     })?;
-    respond(raw, in_flight).map_err(|error| ApiError::plugin_failed(&mounted.slug, &error.to_string()))
+    let mut response = respond(raw, in_flight)
+        .map_err(|error| ApiError::extension_failed(&mounted.slug, &error.to_string()))?;
+    if let Some(quota) = quota {
+        quota.write(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// What follows the gate: 401, 403, then the token's limit.
+fn permit(
+    identity: &Identity,
+    principal: Option<&Principal>,
+    platform: &Platform,
+) -> Result<Option<Quota>, ApiError> {
+    let Identity::Permission(permission) = identity else { return Ok(None) };
+    let principal = principal.ok_or_else(|| ApiError::unauthorized("this needs a token"))?;
+    if !principal.may(permission) {
+        return Err(ApiError::forbidden(permission));
+    }
+    let quota = platform.limits.count(Sender::Token(principal.token), Instant::now());
+    match quota {
+        Some(quota) if quota.exceeded => Err(ApiError::rate_limited(quota.reset_in)),
+        quota => Ok(quota),
+    }
 }
 
 async fn identify(
@@ -119,7 +131,11 @@ enum CallError {
 }
 
 /// Calls the handler; the pass is spent.
-async fn call(pass: Pass, incoming: Incoming, deadline: Duration) -> Result<RawResponse, CallError> {
+async fn call(
+    pass: Pass,
+    incoming: Incoming,
+    deadline: Duration,
+) -> Result<RawResponse, CallError> {
     let index = pass.extension().index();
     let mounted = incoming.mounted.clone();
     let mut future = watchdog::watched(index, || mounted.handler.call(incoming.into_object()));

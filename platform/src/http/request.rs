@@ -91,8 +91,7 @@ impl Lent {
             return Poll::Ready(Ok(None));
         }
         let Poll::Ready(next) = Pin::new(&mut self.incoming.payload).poll_next(context) else {
-            let timer =
-                self.parts.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
+            let timer = self.parts.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
             ready!(timer.as_mut().poll(context));
             let message = format!("the body did not arrive within {time:?}");
             return Poll::Ready(Err(AbiError::new(TIMED_OUT, message)));

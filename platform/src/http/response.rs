@@ -23,7 +23,7 @@ use super::dispatch::{InFlight, watchdog::watched};
 
 /// An answer that cannot be sent.
 #[derive(Debug, thiserror::Error)]
-pub enum BadResponse {
+pub(super) enum BadResponse {
     /// No status of a response.
     #[error("answered the status {0}")]
     Status(u16),
@@ -37,18 +37,20 @@ pub enum BadResponse {
 /// # Errors
 ///
 /// [`BadResponse`] when HTTP does not allow it.
-pub fn respond(raw: RawResponse, in_flight: InFlight) -> Result<HttpResponse, BadResponse> {
+pub(super) fn respond(raw: RawResponse, in_flight: InFlight) -> Result<HttpResponse, BadResponse> {
     let status = match raw.status {
-        200..=599 => StatusCode::from_u16(raw.status).map_err(|_| BadResponse::Status(raw.status))?,
+        200..=599 => {
+            StatusCode::from_u16(raw.status).map_err(|_| BadResponse::Status(raw.status))?
+        }
         other => return Err(BadResponse::Status(other)),
     };
     let mut response = match raw.body {
-        RawBody::Bytes(bytes) => {
-            HttpResponse::new(status).set_body(Bytes::from_owner(Owned(bytes))).map_into_boxed_body()
-        }
-        RawBody::Stream(stream) => {
-            HttpResponse::new(status).set_body(Streaming { stream, in_flight }).map_into_boxed_body()
-        }
+        RawBody::Bytes(bytes) => HttpResponse::new(status)
+            .set_body(Bytes::from_owner(Owned(bytes)))
+            .map_into_boxed_body(),
+        RawBody::Stream(stream) => HttpResponse::new(status)
+            .set_body(Streaming { stream: Box::new(stream), in_flight })
+            .map_into_boxed_body(),
     };
     let headers = response.headers_mut();
     match raw.content_type.as_str() {
@@ -58,7 +60,10 @@ pub fn respond(raw: RawResponse, in_flight: InFlight) -> Result<HttpResponse, Ba
         }
         other => {
             let value = HeaderValue::from_str(other);
-            headers.insert(CONTENT_TYPE, value.map_err(|_| BadResponse::Header("Content-Type".into()))?);
+            headers.insert(
+                CONTENT_TYPE,
+                value.map_err(|_| BadResponse::Header("Content-Type".into()))?,
+            );
         }
     }
     for header in raw.headers {
@@ -81,7 +86,8 @@ impl AsRef<[u8]> for Owned {
 
 /// A body that the extension makes while it is sent.
 struct Streaming {
-    stream: StreamObject,
+    // Boxed, since the object itself may not be moved while it is polled.
+    stream: Box<StreamObject>,
     in_flight: InFlight,
 }
 

@@ -13,7 +13,8 @@ use crate::gate::{Actor, ActorId, Extension, Gate};
 /// Asks an extension whether an account may use one of its capabilities.
 pub type Ask = dyn Fn(Extension, &str, Option<Uuid>) -> bool + Send + Sync;
 
-/// The flag service; the same for all extensions.
+/// The flag service; the same for all extensions, clones share.
+#[derive(Clone)]
 pub struct Flags {
     gate: Arc<Gate>,
     ask: Arc<Ask>,

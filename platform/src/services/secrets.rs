@@ -23,7 +23,7 @@ use super::answer;
 use crate::db::schema::core_secrets;
 
 /// Length of a master key, in bytes.
-pub const KEY_LEN: usize = 32;
+const KEY_LEN: usize = 32;
 
 /// The key that secrets are encrypted with.
 pub struct MasterKey {
@@ -61,6 +61,9 @@ pub enum KeyError {
         /// The key's id that is stored.
         expected: String,
     },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    NoRandomness,
     /// The secrets could not be looked at.
     #[error("cannot read the secrets")]
     Database(#[from] RunError),
@@ -78,6 +81,17 @@ impl MasterKey {
         let fingerprint = digest(&SHA256, &[b"powernode master key ".as_slice(), &bytes].concat());
         let id = fingerprint.as_ref().iter().take(8).map(|it| format!("{it:02x}")).collect();
         Ok(Self { key: LessSafeKey::new(key), id })
+    }
+
+    /// A new random key, as text.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NoRandomness`].
+    pub fn generate() -> Result<String, KeyError> {
+        let mut bytes = [0; KEY_LEN];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| KeyError::NoRandomness)?;
+        Ok(hex::encode(bytes))
     }
 
     /// What tells it from other keys, and gives nothing of it away.

@@ -44,7 +44,9 @@ pub enum Missing {
 
 /// Two routes that cannot stand beside each other.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the route {method} {pattern} of `{slug}` cannot stand beside {other}: change one of the two patterns")]
+#[error(
+    "the route {method} {pattern} of `{slug}` cannot stand beside {other}: change one of the two patterns"
+)]
 pub struct Conflict {
     /// Whose route was not added.
     pub slug: String,

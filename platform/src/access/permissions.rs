@@ -1,0 +1,19 @@
+//! The permissions that the core defines; extensions define theirs in their manifests.
+
+/// `resource.action`, with what it allows.
+pub const CORE: [(&str, &str); 9] = [
+    ("accounts.read", "Read the own account and its users"),
+    ("admin.extensions.read", "See extensions and why they are on or off"),
+    ("admin.extensions.manage", "Switch, rescan and release extensions"),
+    ("admin.flags.read", "See flags"),
+    ("admin.flags.manage", "Make and switch flags"),
+    ("admin.audit.read", "Read the audit log"),
+    ("admin.tokens.manage", "Make, list and revoke tokens"),
+    ("admin.accounts.manage", "Make and list accounts and users"),
+    ("reports.read", "Read reports"),
+];
+
+/// The names alone.
+pub fn core() -> impl Iterator<Item = &'static str> {
+    CORE.iter().map(|(name, _)| *name)
+}

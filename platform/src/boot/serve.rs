@@ -1,0 +1,149 @@
+//! From a booted platform to one that answers, until it is told to stop.
+
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use prometheus_client::registry::Registry as MetricsRegistry;
+use tokio::{
+    runtime::Handle,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::Booted;
+use crate::{
+    access::Access,
+    config::Settings,
+    gate::StateSwitch,
+    http::{
+        self, Listening, Platform,
+        dispatch::{Conflict, Load, Table, watchdog},
+        limits::Limits,
+        meters::{Meters, Reading},
+        request::BodyLimits,
+        state::Timeouts,
+    },
+    loader,
+    registry::FaultLimit,
+};
+
+/// How often other nodes' changes of flags are looked for.
+const FOLLOW: Duration = Duration::from_secs(1);
+/// How long a load balancer has to notice that the platform is about to end.
+const NOTICE: Duration = Duration::from_millis(200);
+
+/// Why the platform does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Two extensions own one route.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// The server could not listen or wait for signals.
+    #[error("the server failed")]
+    Server(#[from] std::io::Error),
+}
+
+/// What handlers share, made of a booted platform.
+///
+/// # Errors
+///
+/// [`ServeError::Conflict`].
+pub fn platform(
+    booted: &Booted,
+    settings: &Settings,
+    handle: &Handle,
+) -> Result<Platform, ServeError> {
+    let Booted { core, registry, metrics, .. } = booted;
+    let meters = Arc::new(Meters::new(registry.entries.iter().map(|it| it.slug.as_str())));
+    let mut readings = MetricsRegistry::default();
+    readings.register_collector(Box::new(Reading(meters.clone())));
+    readings.register_collector(Box::new(metrics.clone()));
+    let (server, extensions) = (&settings.server, &settings.extensions);
+    Ok(Platform {
+        core: core.db.clone(),
+        access: Access::new(core.db.clone()),
+        gate: core.gate.clone(),
+        flags: core.flags.clone(),
+        state: StateSwitch::new(core.db.clone(), core.state.clone()),
+        table: ArcSwap::from_pointee(Table::build(&registry.mounts)?),
+        load: Load::new(registry.entries.len(), extensions.concurrency),
+        limits: Limits::new(settings.limits.per_token, settings.limits.per_address),
+        trusted: server.trusted_proxies.clone(),
+        timeouts: Timeouts {
+            request: extensions.deadline,
+            body: BodyLimits { size: server.body_limit, time: server.body_timeout },
+        },
+        fault_limit: FaultLimit {
+            count: extensions.quarantine_after,
+            window: extensions.quarantine_window,
+        },
+        meters,
+        metrics: readings,
+        extensions: extensions.dir.clone(),
+        background: handle.clone(),
+        draining: AtomicBool::new(false),
+        numbers: Platform::numbers(&core.gate, registry),
+        registry: registry.clone(),
+    })
+}
+
+/// Serves until SIGTERM or SIGINT; requests in flight then have the drain timeout to end.
+///
+/// # Errors
+///
+/// [`ServeError::Server`].
+pub async fn serve(
+    platform: Arc<Platform>,
+    listener: TcpListener,
+    settings: &Settings,
+) -> Result<(), ServeError> {
+    let watched = platform.clone();
+    watchdog::start(settings.extensions.watchdog, move |index, time| {
+        watched.meters.blocked(index);
+        let slug = watched.registry.entries.get(index).map_or("", |it| it.slug.as_str());
+        tracing::warn!(
+            extension = slug,
+            "Extension `{slug}` blocks a worker thread for {time:?} already"
+        );
+    })?;
+    let (flags, uses) = (platform.flags.clone(), platform.clone());
+    tokio::spawn(async move { flags.follow(FOLLOW).await });
+    tokio::spawn(async move { uses.access.write_uses().await });
+
+    let how = Listening {
+        workers: settings.server.workers,
+        header_timeout: settings.server.header_timeout,
+        drain_timeout: settings.server.drain_timeout,
+    };
+    let server = http::server(platform.clone(), listener, how)?;
+    let handle = server.handle();
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tracing::info!("Stopping: requests in flight end first");
+        platform.draining.store(true, Ordering::SeqCst);
+        tokio::time::sleep(NOTICE).await;
+        handle.stop(true).await;
+    });
+    Ok(server.await?)
+}
+
+/// Stops the extensions, those that need others first.
+pub fn stop(booted: &Booted, deadline: Duration) {
+    for tasks in &booted.tasks {
+        tasks.stop();
+    }
+    for entry in booted.registry.entries.iter().rev() {
+        let Some(plugin) = &entry.plugin else { continue };
+        if let Err(refusal) = loader::stop(plugin, &entry.slug, deadline) {
+            tracing::warn!("{refusal}");
+        }
+    }
+}

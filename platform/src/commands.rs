@@ -1,0 +1,167 @@
+//! The command line.
+//!
+//! Commands work on the database and the directories themselves, whether or not a
+//! platform runs there: it follows the flags within a second.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Settings, Sources};
+
+mod audit;
+mod ext;
+mod flags;
+mod migrate;
+mod output;
+mod probe;
+mod seed;
+mod serve;
+mod tokens;
+
+use self::output::Output;
+
+/// Runs a plugin platform, and looks after it.
+///
+/// Exit codes: 0 done, 1 it failed, 2 the command line is wrong, 3 the thing asked for is not as it should be.
+#[derive(Debug, Parser)]
+#[command(name = "powernode", version)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of all commands.
+#[derive(Debug, Args)]
+struct Global {
+    /// Answer as JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+    /// The configuration file, instead of `config/powernode.toml`.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the platform keeps its own; the SQLite database is `powernode.db` in it.
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where extensions are installed.
+    #[arg(long, global = true, value_name = "DIR")]
+    extensions: Option<PathBuf>,
+    /// The file that disables extensions.
+    #[arg(long, global = true, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// PostgreSQL's address, instead of SQLite.
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Any other setting: `--set server.body_limit=2097152`.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve requests until SIGTERM or SIGINT.
+    Serve(serve::Serve),
+    /// Bring the tables up to date: the core's, then those of extensions.
+    Migrate(migrate::Migrate),
+    /// Write the seeds of the extensions.
+    Seed(seed::Seed),
+    /// Make, list and revoke API tokens.
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
+    /// Stage, list and explain extensions.
+    #[command(subcommand)]
+    Ext(ext::Ext),
+    /// Show and switch flags.
+    #[command(subcommand)]
+    Flags(flags::Flags),
+    /// Look into the audit log.
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Open one library, say so, and end.
+    #[command(name = crate::package::PROBE_COMMAND, hide = true)]
+    Probe { path: PathBuf },
+}
+
+/// Runs the command line of this process.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to the standard output, errors to the other; both are clap's business.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let output = Output::new(cli.global.json);
+    match run(cli, output) {
+        Ok(code) => code,
+        Err(error) => output.error(&error),
+    }
+}
+
+fn run(cli: Cli, output: Output) -> anyhow::Result<ExitCode> {
+    if let Command::Probe { path } = &cli.command {
+        return Ok(probe::run(path));
+    }
+    if let Command::Ext(ext::Ext::Stage(stage)) = &cli.command
+        && stage.into.is_some()
+    {
+        return stage.run(None, output);
+    }
+    let mut flags = cli.global.settings()?;
+    if let Command::Serve(serve) = &cli.command {
+        flags.extend(serve.settings());
+    }
+    let settings = Settings::load(Sources::of_process(cli.global.config.clone(), flags))?;
+    match cli.command {
+        Command::Serve(serve) => serve.run(settings, output),
+        Command::Migrate(migrate) => migrate.run(&settings, output),
+        Command::Seed(seed) => seed.run(&settings, output),
+        Command::Tokens(tokens) => tokens.run(&settings, output),
+        Command::Ext(ext) => ext.run(&settings, output),
+        Command::Flags(flags) => flags.run(&settings, output),
+        Command::Audit(audit) => audit.run(&settings, output),
+        Command::Probe { path } => Ok(probe::run(&path)),
+    }
+}
+
+impl Global {
+    /// The options as settings.
+    fn settings(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let paths = [
+            ("data", &self.data),
+            ("extensions.dir", &self.extensions),
+            ("extensions.state_file", &self.state),
+        ];
+        let mut settings = Vec::new();
+        for (key, path) in paths {
+            if let Some(path) = path {
+                let text = path.to_str();
+                let text =
+                    text.ok_or_else(|| anyhow::anyhow!("`{}` is not UTF-8", path.display()))?;
+                settings.push((key.to_owned(), text.to_owned()));
+            }
+        }
+        settings.extend(self.database_url.iter().map(|it| ("database.url".to_owned(), it.clone())));
+        for pair in &self.set {
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| anyhow::anyhow!("`--set {pair}` must be `--set KEY=VALUE`"))?;
+            settings.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(settings)
+    }
+}
+
+/// Threads for what waits for the database.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+/// Who works at the command line, for the audit log.
+fn by() -> crate::audit::By {
+    let user = rustix::process::getuid().as_raw();
+    crate::audit::By::new(format!("cli:{user}"), chrono::Utc::now())
+}

@@ -1,0 +1,108 @@
+//! `powernode serve`
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use chrono::Utc;
+use clap::Args;
+use serde_json::json;
+
+use super::Output;
+use crate::{
+    audit::By,
+    boot::{self, serve},
+    config::Settings,
+    registry::State,
+    telemetry::Telemetry,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// The port; 0 takes a free one.
+    #[arg(long)]
+    port: Option<u16>,
+    /// The address.
+    #[arg(long, value_name = "ADDRESS")]
+    bind: Option<String>,
+}
+
+impl Serve {
+    pub(super) fn settings(&self) -> Vec<(String, String)> {
+        let port = self.port.map(|it| ("server.port".to_owned(), it.to_string()));
+        let bind = self.bind.clone().map(|it| ("server.bind".to_owned(), it));
+        port.into_iter().chain(bind).collect()
+    }
+
+    pub(super) fn run(self, settings: Settings, output: Output) -> anyhow::Result<ExitCode> {
+        let _telemetry = Telemetry::init(&settings.log.filter, settings.log.format)?;
+        let address = SocketAddr::new(settings.server.bind, settings.server.port);
+        let listener = TcpListener::bind(address).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+                "{address} is taken by another process: end it, or choose another with `--port N`"
+            ),
+            _ => anyhow::Error::from(error).context(format!("cannot listen on {address}")),
+        })?;
+        let runtime = super::runtime()?;
+        let core = boot::core(&settings, runtime.handle())?;
+        let booted = boot::extensions(core, &settings, runtime.handle())?;
+        let platform = Arc::new(serve::platform(&booted, &settings, runtime.handle())?);
+        let by = By::new("platform", Utc::now());
+        let token = runtime.block_on(platform.access.bootstrap(by))?.map(|it| it.text);
+        let address = listener.local_addr().context("the socket has no address")?;
+        greet(output, address, token.as_deref(), &booted)?;
+
+        let system = actix_web::rt::System::with_tokio_rt(|| {
+            // The runtime that serves: its workers are actix's own threads.
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap_or_else(|error| panic!("no runtime for the server: {error}"))
+        });
+        system.block_on(serve::serve(platform, listener, &settings))?;
+        serve::stop(&booted, settings.extensions.init_timeout);
+        tracing::info!("Stopped");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Says where it listens, and what to try first.
+fn greet(
+    output: Output,
+    address: SocketAddr,
+    token: Option<&str>,
+    booted: &boot::Booted,
+) -> anyhow::Result<()> {
+    let url = format!("http://{address}");
+    let entries = &booted.registry.entries;
+    let started = entries.iter().filter(|it| it.state == State::Started);
+    let started: Vec<_> = started.map(|it| it.slug.as_str()).collect();
+    let value = json!({ "url": url, "token": token, "extensions": started });
+    output.answer(&value, || {
+        let mut lines = vec![format!("powernode {} serves {url}", env!("CARGO_PKG_VERSION"))];
+        lines.push(match started.as_slice() {
+            [] => "No extension is loaded: core mode.".to_owned(),
+            slugs => format!("Extensions: {}", slugs.join(", ")),
+        });
+        for entry in entries.iter().filter(|it| it.state != State::Started) {
+            let reason = entry.refusal.as_ref().map(ToString::to_string);
+            lines.push(format!("  {} stays out: {}", entry.slug, reason.unwrap_or_else(|| "it is disabled".into())));
+        }
+        let shown = token.unwrap_or("<your token>");
+        match token {
+            Some(token) => lines.push(format!("Operator's token, shown this once: {token}")),
+            None => lines.push("A token: `powernode tokens create`".to_owned()),
+        }
+        let slug = started.first().copied().unwrap_or("marketing");
+        lines.push("Try:".to_owned());
+        lines.push(format!("  curl {url}/api/v1/config"));
+        lines.push(format!("  curl -H 'Authorization: Bearer {shown}' {url}/api/v1/admin/extensions"));
+        lines.push(format!(
+            "  curl -X PUT -H 'Authorization: Bearer {shown}' -H 'Content-Type: application/json' -d '{{\"enabled\":true}}' {url}/api/v1/admin/extensions/{slug}/flag"
+        ));
+        lines.join("\n")
+    })
+}

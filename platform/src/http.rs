@@ -1,0 +1,86 @@
+//! The HTTP server: the core's routes, and one service for those of all extensions.
+
+use std::{io, net::TcpListener, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, HttpServer,
+    body::{EitherBody, MessageBody},
+    dev::{Server, ServiceRequest, ServiceResponse},
+    middleware::{Next, from_fn},
+    web::{self, Data},
+};
+
+pub mod body;
+pub mod caller;
+pub mod core;
+pub mod dispatch;
+pub mod envelope;
+pub mod error;
+pub mod limits;
+pub mod meters;
+pub mod page;
+pub mod request;
+pub mod request_id;
+mod response;
+pub mod state;
+
+pub use self::state::Platform;
+use self::{error::ApiError, limits::Sender};
+
+/// How the server listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening {
+    /// Threads that answer; 0 is one for each processor.
+    pub workers: usize,
+    /// How long a request's head may take to arrive.
+    pub header_timeout: Duration,
+    /// How long requests in flight may take when the server stops.
+    pub drain_timeout: Duration,
+}
+
+/// Makes the server; it runs when it is awaited, and stops when its handle says so.
+///
+/// # Errors
+///
+/// When the socket cannot be listened on.
+pub fn server(
+    platform: Arc<Platform>,
+    listener: TcpListener,
+    how: Listening,
+) -> io::Result<Server> {
+    let data = Data::from(platform);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(data.clone())
+            .configure(core::routes)
+            .default_service(web::to(dispatch::dispatch))
+            .wrap(from_fn(by_address))
+            .wrap(from_fn(request_id::middleware))
+    })
+    .client_request_timeout(how.header_timeout)
+    .shutdown_timeout(how.drain_timeout.as_secs().max(1))
+    .disable_signals();
+    let server = if how.workers == 0 { server } else { server.workers(how.workers) };
+    Ok(server.listen(listener)?.run())
+}
+
+/// Counts requests by address, before anything else is done for them.
+async fn by_address<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let platform = request.app_data::<Data<Platform>>().cloned();
+    let quota = platform.as_deref().and_then(|platform| {
+        let address = platform.address(request.request())?;
+        platform.limits.count(Sender::Address(address), std::time::Instant::now())
+    });
+    if let Some(quota) = quota.filter(|it| it.exceeded) {
+        let refusal = ApiError::rate_limited(quota.reset_in);
+        return Ok(request.error_response(refusal).map_into_right_body());
+    }
+    let mut response = next.call(request).await?.map_into_left_body();
+    if let Some(quota) = quota {
+        quota.write(response.headers_mut());
+    }
+    Ok(response)
+}

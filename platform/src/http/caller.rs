@@ -1,0 +1,56 @@
+//! The bearer of a token on a route of the core.
+
+use std::{sync::Arc, time::Instant};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION, web::Data};
+use chrono::Utc;
+use futures_util::future::LocalBoxFuture;
+
+use super::{error::ApiError, limits::Sender, request_id, state::Platform};
+use crate::{access::Principal, audit::By};
+
+/// Who calls a route of the core; a handler that takes one answers 401 without.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The bearer.
+    pub principal: Arc<Principal>,
+    request_id: Arc<str>,
+}
+
+impl Caller {
+    /// Asks for a permission.
+    ///
+    /// # Errors
+    ///
+    /// 403 without it.
+    pub fn require(&self, permission: &str) -> Result<(), ApiError> {
+        if self.principal.may(permission) { Ok(()) } else { Err(ApiError::forbidden(permission)) }
+    }
+
+    /// For the audit log.
+    pub fn by(&self) -> By {
+        By::new(self.principal.name(), Utc::now()).with_request(&*self.request_id)
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let missing = || ApiError::internal(anyhow::anyhow!("the handlers share nothing"));
+            let platform = request.app_data::<Data<Platform>>().ok_or_else(missing)?;
+            let header = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
+            let principal = platform.access.identify(header).await?;
+            let principal =
+                principal.ok_or_else(|| ApiError::unauthorized("this needs a token"))?;
+            let quota = platform.limits.count(Sender::Token(principal.token), Instant::now());
+            if let Some(quota) = quota.filter(|it| it.exceeded) {
+                return Err(ApiError::rate_limited(quota.reset_in));
+            }
+            Ok(Self { principal, request_id: request_id::of(&request) })
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! Gives each request an id, and each answer the same.
+
+use std::sync::Arc;
+
+use actix_web::{
+    Error, HttpMessage as _, HttpRequest, HttpResponse,
+    body::{BoxBody, EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{HeaderName, HeaderValue},
+    middleware::Next,
+};
+use uuid::Uuid;
+
+use super::error::ApiError;
+
+/// The header of both directions.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id that a client may bring.
+const LONGEST: usize = 128;
+
+#[derive(Clone)]
+struct RequestId(Arc<str>);
+
+/// The id of a request; empty before [`middleware`] saw it.
+pub fn of(request: &HttpRequest) -> Arc<str> {
+    request.extensions().get::<RequestId>().map_or_else(|| Arc::from(""), |it| it.0.clone())
+}
+
+/// Keeps the client's id where it is sane, makes one where not; turns errors into the envelope.
+///
+/// # Errors
+///
+/// None of its own: handlers' errors are responses already.
+pub async fn middleware<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let given = request.headers().get(HEADER).and_then(|it| it.to_str().ok());
+    let id: Arc<str> = match given.filter(|it| is_sane(it)) {
+        Some(id) => id.into(),
+        None => (&*Uuid::now_v7().hyphenated().encode_lower(&mut Uuid::encode_buffer())).into(),
+    };
+    request.extensions_mut().insert(RequestId(id.clone()));
+    // No handle to the request may be kept here: actix asks that its router holds the only one.
+    let response = next.call(request).await?;
+    let mut response = match response.response().error().map(|it| envelope(it, &id)) {
+        Some(envelope) => {
+            let (http, _) = response.into_parts();
+            ServiceResponse::new(http, envelope).map_into_right_body()
+        }
+        None => response.map_into_left_body(),
+    };
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    Ok(response)
+}
+
+/// The envelope of any error, actix's own among them.
+fn envelope(error: &Error, id: &str) -> HttpResponse {
+    match error.as_error::<ApiError>() {
+        Some(error) => error.respond(id),
+        None => {
+            let status = error.as_response_error().status_code();
+            ApiError::of_actix(status, error.to_string()).respond(id)
+        }
+    }
+}
+
+fn is_sane(id: &str) -> bool {
+    (1..=LONGEST).contains(&id.len())
+        && id.bytes().all(|it| it.is_ascii_alphanumeric() || b"._-".contains(&it))
+}

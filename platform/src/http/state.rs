@@ -1,0 +1,139 @@
+//! What handlers share.
+
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use actix_web::HttpRequest;
+use arc_swap::ArcSwap;
+use powernode_plugin_api::Db;
+use prometheus_client::registry::Registry as MetricsRegistry;
+
+use super::{
+    dispatch::{Load, Table},
+    limits::{self, Limits},
+    meters::Meters,
+    request::BodyLimits,
+};
+use crate::{
+    access::{Access, Principal},
+    config::Network,
+    gate::{Actor, ActorId, Extension, FlagStore, Gate, StateSwitch},
+    registry::{FaultLimit, Mounted, Registry},
+};
+
+/// What handlers share.
+pub struct Platform {
+    /// The core's tables.
+    pub core: Db,
+    /// Who sends requests.
+    pub access: Access,
+    /// The gates.
+    pub gate: Arc<Gate>,
+    /// The flags behind them.
+    pub flags: FlagStore,
+    /// The file that disables extensions.
+    pub state: StateSwitch,
+    /// The extensions.
+    pub registry: Arc<Registry>,
+    /// Their routes.
+    pub table: ArcSwap<Table>,
+    /// How many requests each answers.
+    pub load: Load,
+    /// How many requests each sender may send.
+    pub limits: Limits,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted: Vec<Network>,
+    /// Times and sizes.
+    pub timeouts: Timeouts,
+    /// When an extension is quarantined.
+    pub fault_limit: FaultLimit,
+    /// Numbers of requests.
+    pub meters: Arc<Meters>,
+    /// All metrics.
+    pub metrics: MetricsRegistry,
+    /// Where extensions are installed.
+    pub extensions: std::path::PathBuf,
+    /// Threads for what outlives a request.
+    pub background: tokio::runtime::Handle,
+    /// Set when the platform is about to end.
+    pub draining: AtomicBool,
+    /// The extensions' numbers at the gates, by their places in the registry.
+    pub numbers: Vec<Option<Extension>>,
+}
+
+/// Times and sizes.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// How long an extension may take for a request.
+    pub request: Duration,
+    /// What a body may cost.
+    pub body: BodyLimits,
+}
+
+impl Platform {
+    /// The number of an extension at the gates, by its place in the registry.
+    pub fn extension(&self, index: usize) -> Option<Extension> {
+        self.numbers.get(index).copied().flatten()
+    }
+
+    /// The numbers of all extensions of a registry.
+    pub fn numbers(gate: &Gate, registry: &Registry) -> Vec<Option<Extension>> {
+        registry.entries.iter().map(|it| gate.find(&it.slug)).collect()
+    }
+
+    /// The sender's address.
+    pub fn address(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let peer = request.peer_addr()?.ip();
+        let forwarded = request.headers().get("x-forwarded-for").and_then(|it| it.to_str().ok());
+        Some(limits::address(peer, forwarded, &self.trusted))
+    }
+
+    /// Counts a panic of an extension, and quarantines it where it is the one too many.
+    pub fn fault(&self, mounted: &Mounted, text: &str) {
+        self.meters.panicked(mounted.index);
+        let Some(entry) = self.registry.entries.get(mounted.index) else { return };
+        if !entry.faults.record(Instant::now(), self.fault_limit) {
+            return;
+        }
+        let FaultLimit { count, window } = self.fault_limit;
+        let reason = format!("it panicked {count} times within {window:?}, last: {text}");
+        let Some(extension) = self.extension(mounted.index) else { return };
+        self.gate.quarantine(extension, &reason);
+        let slug = entry.slug.clone();
+        tracing::error!(extension = %slug, "Quarantined `{slug}`: {reason}");
+        let core = self.core.clone();
+        self.background.spawn(async move {
+            if let Err(error) = crate::registry::quarantine::keep(&core, slug.clone(), reason).await {
+                tracing::error!(extension = %slug, "Cannot keep the quarantine of `{slug}`: {error}");
+            }
+        });
+    }
+
+    /// Whether the platform is about to end.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// A bearer as the gates see it.
+pub fn actor(principal: &Principal) -> Actor {
+    let actor = Actor::of_account(ActorId::account(principal.account));
+    let actor = match principal.user {
+        Some(user) => actor.with_user(ActorId::user(user)),
+        None => actor,
+    };
+    actor.with_admin(principal.is_admin())
+}
+
+impl fmt::Debug for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Platform")
+    }
+}
