@@ -78,7 +78,7 @@ pub fn plugin(name: &str) -> Result<PathBuf> {
 
 const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 
-fn library(directory: &Path, name: &str) -> Result<PathBuf> {
+pub(crate) fn library(directory: &Path, name: &str) -> Result<PathBuf> {
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
     let name = format!("{DLL_PREFIX}{}{DLL_SUFFIX}", name.replace('-', "_"));
     let path = directory.join(name);
@@ -88,16 +88,23 @@ fn library(directory: &Path, name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Runs `cargo`; one test binary at a time, since each builds on its own.
+/// Builds in this build's own profile.
 fn build<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<()> {
+    cargo(|command| {
+        command.args(arguments);
+        if PROFILE == "release" {
+            command.arg("--release");
+        }
+    })
+}
+
+/// Runs `cargo`; one test binary at a time, since each builds on its own.
+pub(crate) fn cargo(configure: impl FnOnce(&mut Command)) -> Result<()> {
     fs::create_dir_all(target())?;
     let lock = File::create(target().join("tests.lock"))?;
     rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments).current_dir(root());
-    if PROFILE == "release" {
-        command.arg("--release");
-    }
+    configure(command.current_dir(root()));
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {
         bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));

@@ -5,6 +5,7 @@
 pub mod artefacts;
 pub mod client;
 pub mod instance;
+pub mod library;
 pub mod postgres;
 pub mod raw;
 pub mod report;

@@ -1,9 +1,13 @@
 //! Whether two sides built apart understand each other.
 
+use std::fmt::Display;
+
 use abi_stable::{
     StableAbi,
-    abi_stability::abi_checking::{AbiInstabilityErrors, check_layout_compatibility},
-    type_layout::TypeLayout,
+    abi_stability::abi_checking::{
+        AbiInstability, AbiInstabilityErrors, check_layout_compatibility,
+    },
+    type_layout::{TLFieldOrFunction, TypeLayout},
 };
 
 use crate::plugin::PluginRootRef;
@@ -40,13 +44,45 @@ pub fn interface() -> &'static TypeLayout {
     <PluginRootRef as StableAbi>::LAYOUT
 }
 
-/// The first difference, with the path that leads to it.
+/// The first difference, in a clause: where it is, what this side has, and what the library has.
 fn brief(errors: &AbiInstabilityErrors) -> String {
     let Some(first) = errors.errors.iter().find(|it| !it.errs.is_empty()) else {
         return "the layouts differ".to_owned();
     };
-    let path: Vec<_> = first.stack_trace.iter().map(|it| format!("{}", it.expected)).collect();
-    let what = first.errs.first().map(|it| format!("{it:?}")).unwrap_or_default();
-    let what: String = what.chars().take(200).collect();
-    format!("{}: {}", path.last().cloned().unwrap_or_default(), what)
+    let place = first.stack_trace.last().map(|it| match it.expected {
+        TLFieldOrFunction::Field(field) => field.layout().name(),
+        TLFieldOrFunction::Function(function) => function.name.as_str(),
+    });
+    let what = first.errs.first().map(difference).unwrap_or_default();
+    format!("in `{}` {what}", place.unwrap_or(errors.interface.name()))
+}
+
+fn difference(what: &AbiInstability) -> String {
+    let sides = |what: &str, mine: &dyn Display, theirs: &dyn Display| {
+        format!("the platform has {what} `{mine}`, the library `{theirs}`")
+    };
+    match what {
+        AbiInstability::UnexpectedField(it) => {
+            sides("the field", &it.expected.name(), &it.found.name())
+        }
+        AbiInstability::FieldCountMismatch(it) => {
+            format!("the platform has {} fields, the library {}", it.expected, it.found)
+        }
+        AbiInstability::Size(it) => {
+            format!("the platform has {} bytes, the library {}", it.expected, it.found)
+        }
+        AbiInstability::Alignment(it) => sides("the alignment", &it.expected, &it.found),
+        AbiInstability::Name(it) => sides("the type", &it.expected, &it.found),
+        AbiInstability::UnexpectedVariant(it) => sides("the variant", &it.expected, &it.found),
+        AbiInstability::TooManyVariants(it) => {
+            sides("as many variants as", &it.expected, &it.found)
+        }
+        AbiInstability::PackageVersion(it) => sides("the version", &it.expected, &it.found),
+        other => {
+            // The kind alone: what it holds fills pages.
+            let text = format!("{other:?}");
+            let kind = text.split(|it: char| !it.is_alphanumeric()).next().unwrap_or_default();
+            format!("the two sides differ ({kind})")
+        }
+    }
 }
