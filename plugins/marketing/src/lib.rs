@@ -29,7 +29,11 @@ impl Extension for Marketing {
     }
 
     fn migrations() -> Vec<MigrationDef> {
-        migrations!["2026-02-01-000000_campaigns"]
+        migrations![
+            "2026-02-01-000000_campaigns",
+            "2026-02-02-000000_contents",
+            "2026-02-03-000000_email_lists",
+        ]
     }
 }
 

@@ -4,14 +4,28 @@ use powernode_plugin_api::prelude::*;
 
 use crate::{
     Marketing,
-    controllers::campaigns::{self, Campaigns},
-    models::{Campaign, campaign},
-    permissions::{CAMPAIGNS_EXECUTE, CAMPAIGNS_MANAGE, CAMPAIGNS_READ},
+    controllers::{
+        audience,
+        campaigns::{self, Campaigns},
+        contents,
+        email_lists::{self, EmailLists},
+        subscribers, subscriptions,
+    },
+    models::{Campaign, campaign, content, subscriber},
+    permissions::{
+        CAMPAIGNS_EXECUTE, CAMPAIGNS_MANAGE, CAMPAIGNS_READ, CONTENT_APPROVE, EMAIL_LISTS_MANAGE,
+        EMAIL_LISTS_READ,
+    },
 };
 
 /// Mounts all of them.
 pub fn mount(routes: &mut Routes<Marketing>) {
     mount_campaigns(routes);
+    mount_contents(routes);
+    mount_audience(routes);
+    mount_email_lists(routes);
+    mount_subscribers(routes);
+    mount_subscriptions(routes);
 }
 
 fn mount_campaigns(routes: &mut Routes<Marketing>) {
@@ -42,5 +56,85 @@ fn mount_campaigns(routes: &mut Routes<Marketing>) {
             .post(&format!("campaigns/{{id}}/{verb}"), take)
             .permission(permission)
             .summary(summary);
+    }
+}
+
+fn mount_contents(routes: &mut Routes<Marketing>) {
+    let (all, one) = ("campaigns/{id}/contents", "campaigns/{id}/contents/{content_id}");
+    routes.get(all, contents::list).permission(CAMPAIGNS_READ).summary("List contents");
+    routes.post(all, contents::create).permission(CAMPAIGNS_MANAGE).summary("Create a content");
+    routes.get(one, contents::show).permission(CAMPAIGNS_READ).summary("Show a content");
+    routes.patch(one, contents::update).permission(CAMPAIGNS_MANAGE).summary("Change a content");
+    routes.put(one, contents::update).permission(CAMPAIGNS_MANAGE).summary("Change a content");
+    routes.delete(one, contents::delete).permission(CAMPAIGNS_MANAGE).summary("Delete a content");
+    for (verb, step, summary) in [
+        ("approve", &content::APPROVE, "Let a content be sent"),
+        ("reject", &content::REJECT, "Send a content back to its author"),
+    ] {
+        let take = move |call: Call<Marketing>, ids: contents::Ids| contents::take(call, ids, step);
+        routes.post(&format!("{one}/{verb}"), take).permission(CONTENT_APPROVE).summary(summary);
+    }
+}
+
+fn mount_audience(routes: &mut Routes<Marketing>) {
+    let (all, one) = ("campaigns/{id}/email_lists", "campaigns/{id}/email_lists/{list_id}");
+    routes.get(all, audience::list).permission(CAMPAIGNS_READ).summary("List a campaign's lists");
+    routes
+        .put(one, audience::attach)
+        .permission(CAMPAIGNS_MANAGE)
+        .summary("Let a campaign go to a list");
+    routes
+        .delete(one, audience::detach)
+        .permission(CAMPAIGNS_MANAGE)
+        .summary("Let a campaign go to a list no more");
+}
+
+fn mount_email_lists(routes: &mut Routes<Marketing>) {
+    routes.resources::<EmailLists>();
+    routes
+        .post("email_lists/{id}/import", email_lists::import)
+        .permission(EMAIL_LISTS_MANAGE)
+        .summary("Add many subscribers");
+}
+
+fn mount_subscribers(routes: &mut Routes<Marketing>) {
+    let (read, manage) = (EMAIL_LISTS_READ, EMAIL_LISTS_MANAGE);
+    let (all, one) =
+        ("email_lists/{id}/subscribers", "email_lists/{id}/subscribers/{subscriber_id}");
+    routes.get(all, subscribers::list).permission(read).summary("List subscribers");
+    routes.post(all, subscribers::add).permission(manage).summary("Add a subscriber");
+    routes.get(one, subscribers::show).permission(read).summary("Show a subscriber");
+    routes.patch(one, subscribers::update).permission(manage).summary("Change a subscriber");
+    routes.put(one, subscribers::update).permission(manage).summary("Change a subscriber");
+    routes.delete(one, subscribers::remove).permission(manage).summary("Remove a subscriber");
+    routes
+        .get(&format!("{one}/token"), subscribers::token)
+        .permission(manage)
+        .summary("Show what the owner of an address confirms with");
+    routes
+        .post(&format!("{one}/bounce"), subscribers::bounce)
+        .permission(manage)
+        .summary("Enter an e-mail that came back");
+    for (verb, step, summary) in [
+        ("unsubscribe", &subscriber::UNSUBSCRIBE, "End a subscription"),
+        ("complain", &subscriber::COMPLAIN, "Enter that an e-mail was called spam"),
+    ] {
+        let take =
+            move |call: Call<Marketing>, ids: subscribers::Ids| subscribers::take(call, ids, step);
+        routes.post(&format!("{one}/{verb}"), take).permission(manage).summary(summary);
+    }
+}
+
+fn mount_subscriptions(routes: &mut Routes<Marketing>) {
+    let one = "subscriptions/{token}";
+    routes.get(one, subscriptions::show).public().summary("Show a subscription to its owner");
+    for (verb, step, summary) in [
+        ("confirm", &subscriber::CONFIRM, "Confirm a subscription"),
+        ("unsubscribe", &subscriber::UNSUBSCRIBE, "End a subscription by its owner"),
+    ] {
+        let take = move |call: Call<Marketing>, token: Path<String>| {
+            subscriptions::take(call, token, step)
+        };
+        routes.post(&format!("{one}/{verb}"), take).public().summary(summary);
     }
 }

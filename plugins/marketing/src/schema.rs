@@ -26,3 +26,96 @@ diesel::table! {
         updated_at -> Timestamptz,
     }
 }
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_campaign_contents (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        marketing_campaign_id -> Uuid,
+        channel -> Text,
+        variant_name -> Text,
+        subject -> Text,
+        body -> Text,
+        preview_text -> Text,
+        media_urls -> Jsonb,
+        cta_text -> Text,
+        cta_url -> Text,
+        platform_specific -> Jsonb,
+        ai_generated -> Bool,
+        status -> Text,
+        approved_by -> Nullable<Uuid>,
+        approved_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_email_lists (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        name -> Text,
+        slug -> Text,
+        double_opt_in -> Bool,
+        welcome_subject -> Text,
+        welcome_body -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_email_subscribers (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        marketing_email_list_id -> Uuid,
+        email -> Text,
+        first_name -> Text,
+        last_name -> Text,
+        source -> Text,
+        tags -> Jsonb,
+        custom_fields -> Jsonb,
+        preferences -> Jsonb,
+        status -> Text,
+        confirmation_token -> Text,
+        subscribed_at -> Nullable<Timestamptz>,
+        unsubscribed_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_email_bounces (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        marketing_email_subscriber_id -> Uuid,
+        reason -> Text,
+        bounced_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_campaign_email_lists (marketing_campaign_id, marketing_email_list_id) {
+        marketing_campaign_id -> Uuid,
+        marketing_email_list_id -> Uuid,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    marketing_email_lists,
+    marketing_campaign_email_lists,
+    marketing_email_subscribers,
+);
+diesel::joinable!(marketing_campaign_email_lists -> marketing_email_lists (marketing_email_list_id));
+diesel::joinable!(marketing_email_subscribers -> marketing_email_lists (marketing_email_list_id));

@@ -1,5 +1,13 @@
 //! What happens inside one database job.
+//!
+//! Each function takes the connection first, and the account or the actor next: a row of
+//! another account is not found.
 
+pub mod audience;
 pub mod campaigns;
+pub mod contents;
+pub mod email_lists;
+pub mod import;
 mod search;
 mod slug;
+pub mod subscribers;

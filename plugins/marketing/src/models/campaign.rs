@@ -187,9 +187,7 @@ impl Campaign {
 
     /// Changes what the client sent; 409 where the campaign is over, 422 where it is not valid.
     pub fn change(&mut self, change: ChangeCampaign, now: DateTime<Utc>) -> Result<()> {
-        if matches!(self.status, Completed | Archived) {
-            return Err(refusal(CAMPAIGN, self.status, "changed"));
-        }
+        self.may_be_changed()?;
         set(&mut self.name, change.name.map(|it| it.trim().to_owned()));
         set(&mut self.campaign_type, change.campaign_type);
         set(&mut self.description, change.description);
@@ -201,6 +199,14 @@ impl Campaign {
         set(&mut self.settings.0, change.settings);
         self.updated_at = now;
         self.validate()
+    }
+
+    /// 409 once it is over; its contents and lists then stay as well.
+    pub fn may_be_changed(&self) -> Result<()> {
+        match self.status {
+            Draft | Scheduled | Active | Paused => Ok(()),
+            Completed | Archived => Err(refusal(CAMPAIGN, self.status, "changed")),
+        }
     }
 
     /// Takes a step; 409 where the campaign's state does not allow it.

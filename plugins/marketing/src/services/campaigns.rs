@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{search::anywhere, slug};
+use super::{contents, search::anywhere, slug};
 use crate::{
     models::{
         Actor, Campaign, Step,
@@ -81,7 +81,7 @@ pub fn find(conn: &mut HostConnection, account: Uuid, id: Id<Campaign>) -> Resul
 }
 
 /// The same, and nobody else changes it before the transaction ends.
-fn hold(conn: &mut HostConnection, account: Uuid, id: Id<Campaign>) -> Result<Campaign> {
+pub fn hold(conn: &mut HostConnection, account: Uuid, id: Id<Campaign>) -> Result<Campaign> {
     let row = campaigns::table
         .filter(campaigns::account_id.eq(account))
         .find(id)
@@ -95,12 +95,14 @@ pub fn create(conn: &mut HostConnection, actor: Actor, new: NewCampaign) -> Resu
     insert(conn, Campaign::draft(actor, new, slug)?)
 }
 
-/// Creates a draft that is like another campaign: `Sale (copy)`, `Sale (copy 2)`.
+/// Creates a draft that says what another campaign says: `Sale (copy)`, `Sale (copy 2)`.
 pub fn duplicate(conn: &mut HostConnection, actor: Actor, id: Id<Campaign>) -> Result<Campaign> {
     let original = find(conn, actor.account, id)?;
     let name = free_name(conn, actor.account, &original.name)?;
     let slug = free_slug(conn, actor.account, &name)?;
-    insert(conn, original.duplicate(actor, name, slug))
+    let copy = insert(conn, original.duplicate(actor, name, slug))?;
+    contents::copy(conn, &original, &copy)?;
+    Ok(copy)
 }
 
 /// Changes a campaign.

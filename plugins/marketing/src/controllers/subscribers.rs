@@ -1,0 +1,105 @@
+//! `/email_lists/{id}/subscribers`.
+
+use powernode_plugin_api::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Marketing,
+    models::{
+        Actor, EmailList, Step, Subscriber,
+        subscriber::{ChangeSubscriber, NewSubscriber, Status},
+    },
+    services::subscribers::{self, Filter},
+};
+
+/// A list and one of its subscribers, in the path.
+pub type Ids = Path<Both<Id<EmailList>, Id<Subscriber>>>;
+
+/// `GET /email_lists/{id}/subscribers`.
+pub async fn list(
+    call: Call<Marketing>,
+    Path(list): Path<Id<EmailList>>,
+    Query(filter): Query<Filter>,
+    page: Page,
+) -> Result<Paged<Subscriber>> {
+    let account = call.account()?;
+    call.db().read(move |conn| subscribers::list(conn, account, list, &filter, page)).await
+}
+
+/// `GET /email_lists/{id}/subscribers/{subscriber_id}`.
+pub async fn show(call: Call<Marketing>, Path(Both(list, id)): Ids) -> Result<Json<Subscriber>> {
+    let account = call.account()?;
+    call.db().read(move |conn| subscribers::find(conn, account, (list, id))).await.map(Json)
+}
+
+/// `POST /email_lists/{id}/subscribers`.
+pub async fn add(
+    call: Call<Marketing>,
+    Path(list): Path<Id<EmailList>>,
+    Body(new): Body<NewSubscriber>,
+) -> Result<Created<Subscriber>> {
+    let actor = Actor::of(&call)?;
+    call.db().transaction(move |conn| subscribers::add(conn, actor, list, new)).await.map(Created)
+}
+
+/// `PATCH` and `PUT /email_lists/{id}/subscribers/{subscriber_id}`.
+pub async fn update(
+    call: Call<Marketing>,
+    Path(Both(list, id)): Ids,
+    Body(change): Body<ChangeSubscriber>,
+) -> Result<Json<Subscriber>> {
+    let actor = Actor::of(&call)?;
+    let job = move |conn: &mut _| subscribers::change(conn, actor, (list, id), change);
+    call.db().transaction(job).await.map(Json)
+}
+
+/// `DELETE /email_lists/{id}/subscribers/{subscriber_id}`.
+pub async fn remove(call: Call<Marketing>, Path(Both(list, id)): Ids) -> Result<NoContent> {
+    let account = call.account()?;
+    let job = move |conn: &mut _| subscribers::remove(conn, account, (list, id));
+    call.db().transaction(job).await.map(|()| NoContent)
+}
+
+/// Takes a step with a subscriber.
+pub async fn take(
+    call: Call<Marketing>,
+    Path(Both(list, id)): Ids,
+    step: &'static Step<Status>,
+) -> Result<Json<Subscriber>> {
+    let actor = Actor::of(&call)?;
+    let job = move |conn: &mut _| subscribers::take(conn, actor, (list, id), step);
+    call.db().transaction(job).await.map(Json)
+}
+
+/// Why an e-mail came back.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    pub reason: String,
+}
+
+/// `POST /email_lists/{id}/subscribers/{subscriber_id}/bounce`.
+pub async fn bounce(
+    call: Call<Marketing>,
+    Path(Both(list, id)): Ids,
+    Body(Reason { reason }): Body<Reason>,
+) -> Result<Json<Subscriber>> {
+    let actor = Actor::of(&call)?;
+    let job = move |conn: &mut _| subscribers::bounce(conn, actor, (list, id), reason);
+    call.db().transaction(job).await.map(Json)
+}
+
+/// What the owner of an address may confirm and unsubscribe with.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Token {
+    pub confirmation_token: String,
+}
+
+/// `GET /email_lists/{id}/subscribers/{subscriber_id}/token`.
+pub async fn token(call: Call<Marketing>, Path(Both(list, id)): Ids) -> Result<Json<Token>> {
+    let account = call.account()?;
+    let job = move |conn: &mut _| subscribers::find(conn, account, (list, id));
+    let subscriber = call.db().read(job).await?;
+    Ok(Json(Token { confirmation_token: subscriber.confirmation_token }))
+}

@@ -1,0 +1,92 @@
+//! Many subscribers at once.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use powernode_plugin_api::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::email_lists;
+use crate::{
+    models::{Actor, EmailList, Subscriber, subscriber::NewSubscriber},
+    schema::marketing_email_subscribers as subscribers,
+};
+
+/// Rows of one import at most.
+pub const MOST_ROWS: usize = 1_000;
+/// Rows of one statement; a database takes only so many values.
+const ROWS_AT_ONCE: usize = 100;
+
+/// What clients send to import subscribers.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    // Read one by one, so that a wrong row does not spoil the others.
+    #[schemars(with = "Vec<NewSubscriber>")]
+    pub subscribers: Vec<Value>,
+}
+
+/// What became of an import's rows.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Imported {
+    pub imported: usize,
+    /// Those that were on the list already, or twice in the import.
+    pub skipped: usize,
+    pub errors: Vec<WrongRow>,
+}
+
+/// Why a row was not imported.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WrongRow {
+    /// Its place, from 0.
+    pub index: usize,
+    pub email: Option<String>,
+    pub message: String,
+}
+
+/// Adds those rows to a list that are valid and not there yet.
+pub fn import(
+    conn: &mut HostConnection,
+    actor: Actor,
+    list: Id<EmailList>,
+    import: Import,
+) -> Result<Imported> {
+    let list = email_lists::find(conn, actor.account, list)?;
+    let mut checks = Checks::new();
+    let message = format!("must be 1 to {MOST_ROWS}");
+    checks.require((1..=MOST_ROWS).contains(&import.subscribers.len()), "subscribers", message);
+    checks.finish()?;
+
+    let rows = import.subscribers.len();
+    let (valid, errors) = read(&list, actor, import.subscribers);
+    let mut imported = 0;
+    for chunk in valid.chunks(ROWS_AT_ONCE) {
+        imported += diesel::insert_into(subscribers::table)
+            .values(chunk)
+            .on_conflict((subscribers::marketing_email_list_id, subscribers::email))
+            .do_nothing()
+            .execute(conn)?;
+    }
+    Ok(Imported { imported, skipped: rows - imported - errors.len(), errors })
+}
+
+/// The rows that are valid, each address once, and what is wrong with the others.
+fn read(list: &EmailList, actor: Actor, rows: Vec<Value>) -> (Vec<Subscriber>, Vec<WrongRow>) {
+    let (mut valid, mut errors, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    for (index, row) in rows.into_iter().enumerate() {
+        let email = row.get("email").and_then(Value::as_str).map(str::to_owned);
+        let subscriber = serde_json::from_value::<NewSubscriber>(row)
+            .map_err(|error| error.to_string())
+            .and_then(|new| {
+                Subscriber::new(list, new, "import", actor.now).map_err(|error| error.to_string())
+            });
+        match subscriber {
+            Ok(subscriber) if seen.insert(subscriber.email.clone()) => valid.push(subscriber),
+            Ok(_) => {}
+            Err(message) => errors.push(WrongRow { index, email, message }),
+        }
+    }
+    (valid, errors)
+}

@@ -1,0 +1,204 @@
+//! What happens to subscribers.
+
+use diesel::prelude::*;
+use powernode_plugin_api::{
+    db::{HostBackend, for_update, ilike},
+    prelude::*,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{email_lists, search::anywhere};
+use crate::{
+    models::{
+        Actor, EmailList, Step, Subscriber,
+        subscriber::{
+            BOUNCE, Bounce, ChangeSubscriber, MOST_BOUNCES, NewSubscriber, SUBSCRIBER, Status,
+        },
+    },
+    schema::{
+        marketing_email_bounces as bounces, marketing_email_lists as lists,
+        marketing_email_subscribers::{self as subscribers, BoxedQuery},
+    },
+};
+
+/// What a list of subscribers may be narrowed by.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Filter {
+    pub status: Option<Status>,
+    /// A part of the address, in any case.
+    pub search: Option<String>,
+}
+
+/// A subscription, as the owner of the address sees it.
+#[derive(Debug, Queryable, Serialize, JsonSchema)]
+pub struct Subscription {
+    pub email_list: String,
+    pub email: String,
+    pub status: Status,
+}
+
+/// One page of a list's subscribers, by address.
+pub fn list(
+    conn: &mut HostConnection,
+    account: Uuid,
+    list: Id<EmailList>,
+    filter: &Filter,
+    page: Page,
+) -> Result<Paged<Subscriber>> {
+    email_lists::find(conn, account, list)?;
+    let matching = || {
+        let mut query: BoxedQuery<'_, HostBackend> =
+            subscribers::table.filter(subscribers::marketing_email_list_id.eq(list)).into_boxed();
+        if let Some(status) = filter.status {
+            query = query.filter(subscribers::status.eq(status));
+        }
+        if let Some(text) = &filter.search {
+            query = query.filter(ilike(subscribers::email, anywhere(text)).escape('\\'));
+        }
+        query
+    };
+    let rows = matching()
+        .order(subscribers::email)
+        .limit(page.limit())
+        .offset(page.offset())
+        .select(Subscriber::as_select())
+        .load(conn)?;
+    Ok(Paged { rows, page, total: matching().count().get_result(conn)? })
+}
+
+/// One subscriber of a list.
+pub fn find(
+    conn: &mut HostConnection,
+    account: Uuid,
+    (list, id): (Id<EmailList>, Id<Subscriber>),
+) -> Result<Subscriber> {
+    let row = of(account, list).filter(subscribers::id.eq(id)).first(conn);
+    row.optional()?.ok_or_else(|| Error::not_found(SUBSCRIBER))
+}
+
+/// Adds a subscriber, who has to confirm where the list asks for it.
+pub fn add(
+    conn: &mut HostConnection,
+    actor: Actor,
+    list: Id<EmailList>,
+    new: NewSubscriber,
+) -> Result<Subscriber> {
+    let list = email_lists::find(conn, actor.account, list)?;
+    let subscriber = Subscriber::new(&list, new, "api", actor.now)?;
+    diesel::insert_into(subscribers::table)
+        .values(&subscriber)
+        .execute(conn)
+        .map_err(Error::taken("email"))?;
+    Ok(subscriber)
+}
+
+/// Changes a subscriber.
+pub fn change(
+    conn: &mut HostConnection,
+    actor: Actor,
+    ids: (Id<EmailList>, Id<Subscriber>),
+    change: ChangeSubscriber,
+) -> Result<Subscriber> {
+    let mut subscriber = hold(conn, actor.account, ids)?;
+    subscriber.change(change, actor.now)?;
+    save(conn, subscriber)
+}
+
+/// Takes a step with a subscriber.
+pub fn take(
+    conn: &mut HostConnection,
+    actor: Actor,
+    ids: (Id<EmailList>, Id<Subscriber>),
+    step: &Step<Status>,
+) -> Result<Subscriber> {
+    let mut subscriber = hold(conn, actor.account, ids)?;
+    subscriber.take(step, actor.now)?;
+    save(conn, subscriber)
+}
+
+/// Enters a bounce; the third one ends the subscription.
+pub fn bounce(
+    conn: &mut HostConnection,
+    actor: Actor,
+    ids: (Id<EmailList>, Id<Subscriber>),
+    reason: String,
+) -> Result<Subscriber> {
+    let mut subscriber = hold(conn, actor.account, ids)?;
+    let bounce = Bounce::of(&subscriber, reason, actor.now)?;
+    diesel::insert_into(bounces::table).values(&bounce).execute(conn)?;
+    let count: i64 = bounces::table
+        .filter(bounces::marketing_email_subscriber_id.eq(subscriber.id))
+        .count()
+        .get_result(conn)?;
+    if count >= MOST_BOUNCES && BOUNCE.from.contains(&subscriber.status) {
+        subscriber.take(&BOUNCE, actor.now)?;
+    }
+    save(conn, subscriber)
+}
+
+/// Removes a subscriber and what is known of the address.
+pub fn remove(
+    conn: &mut HostConnection,
+    account: Uuid,
+    ids: (Id<EmailList>, Id<Subscriber>),
+) -> Result<()> {
+    let subscriber = hold(conn, account, ids)?;
+    diesel::delete(subscribers::table.find(subscriber.id)).execute(conn)?;
+    Ok(())
+}
+
+/// What the holder of a token subscribed to.
+pub fn subscription(conn: &mut HostConnection, token: &str) -> Result<Subscription> {
+    let row = subscribers::table
+        .inner_join(lists::table)
+        .filter(subscribers::confirmation_token.eq(token))
+        .select((lists::name, subscribers::email, subscribers::status))
+        .first(conn);
+    row.optional()?.ok_or_else(|| Error::not_found("subscription"))
+}
+
+/// Takes a step for the holder of a token. A link may be followed twice: nothing happens then.
+pub fn take_by_token(
+    conn: &mut HostConnection,
+    token: &str,
+    step: &Step<Status>,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Subscription> {
+    let row = subscribers::table
+        .filter(subscribers::confirmation_token.eq(token))
+        .select(Subscriber::as_select());
+    let row: Option<Subscriber> = for_update(row).get_result(conn).optional()?;
+    let mut subscriber = row.ok_or_else(|| Error::not_found("subscription"))?;
+    if subscriber.status != step.to {
+        subscriber.take(step, now)?;
+        save(conn, subscriber)?;
+    }
+    subscription(conn, token)
+}
+
+/// One subscriber, held until the transaction ends.
+fn hold(
+    conn: &mut HostConnection,
+    account: Uuid,
+    (list, id): (Id<EmailList>, Id<Subscriber>),
+) -> Result<Subscriber> {
+    let row = for_update(of(account, list).filter(subscribers::id.eq(id))).get_result(conn);
+    row.optional()?.ok_or_else(|| Error::not_found(SUBSCRIBER))
+}
+
+#[diesel::dsl::auto_type]
+fn of(account: Uuid, list: Id<EmailList>) -> _ {
+    let select: diesel::dsl::AsSelect<Subscriber, HostBackend> = Subscriber::as_select();
+    subscribers::table
+        .filter(subscribers::account_id.eq(account))
+        .filter(subscribers::marketing_email_list_id.eq(list))
+        .select(select)
+}
+
+fn save(conn: &mut HostConnection, subscriber: Subscriber) -> Result<Subscriber> {
+    diesel::update(subscribers::table.find(subscriber.id)).set(&subscriber).execute(conn)?;
+    Ok(subscriber)
+}
