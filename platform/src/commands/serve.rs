@@ -96,7 +96,7 @@ fn greet(
             Some(token) => lines.push(format!("Operator's token, shown this once: {token}")),
             None => lines.push("A token: `powernode tokens create`".to_owned()),
         }
-        let slug = started.first().copied().unwrap_or("marketing");
+        let slug = started.first().copied().unwrap_or("<slug>");
         lines.push("Try:".to_owned());
         lines.push(format!("  curl {url}/api/v1/config"));
         lines.push(format!("  curl -H 'Authorization: Bearer {shown}' {url}/api/v1/admin/extensions"));
