@@ -165,3 +165,23 @@ fn by() -> crate::audit::By {
     let user = rustix::process::getuid().as_raw();
     crate::audit::By::new(format!("cli:{user}"), chrono::Utc::now())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_option_of_a_command_is_one_of_all_commands() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        for line in ["ext disable shop", "ext disable shop --at-restart", "serve --state x"] {
+            let words = format!("powernode {line}");
+            assert!(Cli::try_parse_from(words.split(' ')).is_ok(), "{line}");
+        }
+    }
+}

@@ -55,6 +55,19 @@ impl Raw {
         }
     }
 
+    /// Waits until what came and was not read as an answer contains `text`, and answers whether it did in time.
+    pub fn has_received_within(&mut self, text: &str, deadline: Duration) -> bool {
+        let end = Instant::now() + deadline;
+        loop {
+            if String::from_utf8_lossy(&self.received).contains(text) {
+                return true;
+            }
+            if !self.receive(end).unwrap_or(false) {
+                return false;
+            }
+        }
+    }
+
     /// Waits until the other side closes, and answers whether it did in time.
     pub fn is_closed_within(&mut self, deadline: Duration) -> bool {
         let end = Instant::now() + deadline;

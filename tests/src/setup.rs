@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::artefacts::platform;
+use crate::artefacts::{fixture, platform};
 use crate::instance::Instance;
 
 /// The user that nothing belongs to.
@@ -99,6 +99,18 @@ impl Setup {
     pub fn with_extension(self, library: &Path, manifest: &Value) -> Result<Setup> {
         self.stage(library, manifest)?;
         Ok(self)
+    }
+
+    /// Installs the fixture `fixture-000`, switched on.
+    ///
+    /// # Errors
+    ///
+    /// It does not build, or what the command says.
+    pub fn with_fixture(self) -> Result<Setup> {
+        let mut manifest = manifest("fixture-000", "1.0.0");
+        manifest["default_enabled"] = true.into();
+        manifest["permissions"] = json!([{ "name": "fixture_000.read", "description": "Reads." }]);
+        self.with_extension(&fixture("faulty")?, &manifest)
     }
 
     /// Installs a library with a manifest, by the platform's own command.

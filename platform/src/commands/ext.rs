@@ -47,7 +47,7 @@ pub(super) enum Ext {
         slug: String,
         /// By the state file: it is not even loaded from the next start on.
         #[arg(long)]
-        state: bool,
+        at_restart: bool,
     },
     /// Let one out of quarantine, or load again what the state file disabled; counts from the next start on.
     Release {
@@ -156,10 +156,10 @@ impl Ext {
                 }
             }
             Self::Enable { slug } => switch_flag(&core, &runtime, &slug, Edit::Enable, output)?,
-            Self::Disable { slug, state: false } => {
+            Self::Disable { slug, at_restart: false } => {
                 switch_flag(&core, &runtime, &slug, Edit::Disable, output)?;
             }
-            Self::Disable { slug, state: true } => {
+            Self::Disable { slug, at_restart: true } => {
                 find(&slug)?;
                 let changed = runtime.block_on(switch.set(&slug, true, by()))?;
                 let value = json!({ "slug": slug, "disabled": true, "changed": changed, "restart_required": true });

@@ -1,6 +1,6 @@
 //! The core's own routes, which are there without any extension.
 
-use actix_web::{HttpResponse, web, web::Data};
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, web, web::Data};
 use diesel::prelude::*;
 use powernode_plugin_api::db::RunError;
 use prometheus_client::encoding::text::encode;
@@ -16,13 +16,27 @@ use crate::{
 /// Mounts them.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .route("/healthz", web::get().to(healthz))
-        .route("/readyz", web::get().to(readyz))
-        .route("/metrics", web::get().to(metrics))
-        .route("/api/v1/config", web::get().to(configuration))
-        .route("/api/v1/extensions/ui", web::get().to(ui))
-        .route("/api/v1/me", web::get().to(me))
-        .route("/api/v1/reports/advanced", web::get().to(advanced_report));
+        .service(get("/healthz", healthz))
+        .service(get("/readyz", readyz))
+        .service(get("/metrics", metrics))
+        .service(get("/api/v1/config", configuration))
+        .service(get("/api/v1/extensions/ui", ui))
+        .service(get("/api/v1/me", me))
+        .service(get("/api/v1/reports/advanced", advanced_report));
+}
+
+/// A path that is read; any other method is refused, and not looked for among extensions.
+fn get<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let refuse = || async { Err::<HttpResponse, _>(ApiError::method_not_allowed("GET, HEAD")) };
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
+        .default_service(web::to(refuse))
 }
 
 /// The process lives.

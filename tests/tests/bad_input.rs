@@ -1,0 +1,185 @@
+//! Bad input of every kind gets the envelope, and the right status.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its setup fails")]
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use powernode_tests::instance::Instance;
+use powernode_tests::setup::Setup;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// One platform for all that run at a time, with a fixture, small limits and short times.
+fn instance() -> Arc<Instance> {
+    static INSTANCE: Mutex<Weak<Instance>> = Mutex::new(Weak::new());
+    let mut shared = INSTANCE.lock().unwrap();
+    shared.upgrade().unwrap_or_else(|| {
+        let setup = Setup::new().unwrap().with_fixture().unwrap();
+        let instance = setup
+            .with_setting("server.body_limit", "2000")
+            .with_setting("server.body_timeout", "300ms")
+            .with_setting("server.header_timeout", "500ms")
+            .start();
+        let instance = Arc::new(instance.unwrap());
+        *shared = Arc::downgrade(&instance);
+        instance
+    })
+}
+
+/// What the operator's request is answered with; a body is sent as JSON.
+#[track_caller]
+fn operator(instance: &Instance, request: &str, expected: &str) {
+    let (head, body) = request.split_once(" <- ").unwrap_or((request, ""));
+    let (method, path) = head.split_once(' ').unwrap();
+    let headers = [("content-type", "application/json")];
+    let headers = if body.is_empty() { &[] } else { &headers[..] };
+    let client = instance.operator();
+    let answer = client.send(method, path, headers, body.as_bytes().to_vec()).unwrap();
+    assert_eq!(answer.failure(), expected, "{request}");
+}
+
+#[test]
+fn an_unknown_path_is_404() {
+    let instance = instance();
+    operator(&instance, "GET /nowhere", "404 NOT_FOUND");
+    operator(&instance, "GET /api/v1/nowhere/at/all", "404 NOT_FOUND");
+    operator(&instance, "GET /api/v1/fixture-000/nowhere", "404 NOT_FOUND");
+    operator(&instance, "GET /%ff%fe", "404 NOT_FOUND");
+}
+
+#[test]
+fn a_wrong_method_is_405_and_names_the_right_ones() {
+    let instance = instance();
+    operator(&instance, "POST /api/v1/fixture-000/ok", "405 METHOD_NOT_ALLOWED");
+    operator(&instance, "POST /healthz", "405 METHOD_NOT_ALLOWED");
+    assert_eq!(instance.anonymous().send("HEAD", "/healthz", &[], Vec::new()).unwrap().status, 200);
+    let answer = instance.operator().delete("/api/v1/fixture-000/orders").unwrap();
+    assert_eq!(answer.header("allow"), Some("POST"));
+}
+
+#[test]
+fn bad_json_is_400_and_a_wrong_type_is_422() {
+    let instance = instance();
+    let orders = "POST /api/v1/fixture-000/orders";
+    operator(&instance, &format!("{orders} <- {{"), "400 INVALID_JSON");
+    operator(
+        &instance,
+        &format!("{orders} <- {{\"name\":\"x\",\"amount\":\"many\"}}"),
+        "422 VALIDATION_FAILED",
+    );
+}
+
+#[test]
+fn a_body_that_is_too_large_is_413() {
+    let instance = instance();
+    let body = format!("{{\"enabled\":true,\"more\":\"{}\"}}", "x".repeat(3000));
+    operator(&instance, &format!("POST /api/v1/fixture-000/raw <- {body}"), "413 BODY_TOO_LARGE");
+    operator(
+        &instance,
+        &format!("POST /api/v1/fixture-000/orders <- {body}"),
+        "413 BODY_TOO_LARGE",
+    );
+}
+
+#[test]
+fn a_body_that_is_too_slow_is_408() {
+    let instance = instance();
+    for path in ["/api/v1/fixture-000/orders", "/api/v1/fixture-000/raw"] {
+        let mut raw = instance.raw().unwrap();
+        let token = instance.token().unwrap();
+        raw.send(format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
+        ))
+        .unwrap();
+        let answer = raw.answer(SOON).unwrap();
+        assert_eq!(answer.failure(), "408 BODY_TOO_SLOW", "{path}");
+    }
+}
+
+#[test]
+fn a_head_that_is_too_slow_ends_the_connection() {
+    let instance = instance();
+    let mut raw = instance.raw().unwrap();
+    raw.send("GET /healthz HTTP/1.1\r\nhost:").unwrap();
+    assert!(raw.is_closed_within(SOON));
+}
+
+#[test]
+fn bytes_that_are_no_http_end_the_connection() {
+    let instance = instance();
+    let mut raw = instance.raw().unwrap();
+    raw.send("\u{16}\u{3}\u{1} this is no request\r\n\r\n").unwrap();
+    assert!(raw.is_closed_within(SOON));
+    assert_eq!(instance.anonymous().get("/healthz").unwrap().status, 200);
+}
+
+#[test]
+fn two_requests_on_one_connection_are_answered_in_turn() {
+    let instance = instance();
+    let mut raw = instance.raw().unwrap();
+    let request = |path| format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    raw.send(request("/healthz") + &request("/nowhere")).unwrap();
+    assert_eq!(raw.answer(SOON).unwrap().status, 200);
+    assert_eq!(raw.answer(SOON).unwrap().failure(), "404 NOT_FOUND");
+}
+
+#[test]
+fn without_a_token_it_is_401() {
+    let instance = instance();
+    let guarded = ["/api/v1/fixture-000/guarded", "/api/v1/me"];
+    for path in guarded {
+        let answer = instance.anonymous().get(path).unwrap();
+        assert_eq!(answer.failure(), "401 UNAUTHORIZED", "{path}");
+        assert!(answer.header("www-authenticate").is_some(), "{path}");
+    }
+    let broken = ["", "x", "pn_00000000_0000000000000000000000000000000000000000000", "pn_"];
+    for token in broken {
+        for path in guarded {
+            let answer = instance.client(token).get(path).unwrap();
+            assert_eq!(answer.failure(), "401 UNAUTHORIZED", "{path} with `{token}`");
+        }
+    }
+}
+
+#[test]
+fn without_the_right_it_is_403() {
+    let instance = instance();
+    let words = ["tokens", "create", "--scope", "nothing.read", "--json"];
+    let made = instance.cli(&words).unwrap().json().unwrap();
+    let client = instance.client(made["token"].as_str().unwrap());
+    let answer = client.get("/api/v1/fixture-000/guarded").unwrap();
+    assert_eq!(answer.failure(), "403 FORBIDDEN");
+}
+
+#[test]
+fn a_page_that_is_no_number_is_422() {
+    let instance = instance();
+    operator(&instance, "GET /api/v1/fixture-000/notes?page=abc", "422 VALIDATION_FAILED");
+}
+
+#[test]
+fn a_page_that_is_too_long_is_clamped() {
+    let instance = instance();
+    for path in ["/api/v1/fixture-000/notes?per_page=1000"] {
+        let answer = instance.operator().get(path).unwrap();
+        assert_eq!(
+            (answer.status, &answer.json()["meta"]["pagination"]["per_page"]),
+            (200, &100.into()),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn every_answer_has_a_request_id() {
+    let instance = instance();
+    for path in ["/healthz", "/api/v1/config", "/nowhere", "/api/v1/fixture-000/ok"] {
+        let answer = instance.anonymous().get(path).unwrap();
+        assert!(
+            answer.header("x-request-id").is_some_and(|id| !id.is_empty()),
+            "{path}: {answer:?}"
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! The command line, as a person and a program use it.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its setup fails")]
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use powernode_tests::instance::within;
+use powernode_tests::setup::{Said, Setup};
+
+/// Every command there is.
+const COMMANDS: &[&[&str]] = &[
+    &[],
+    &["serve"],
+    &["migrate"],
+    &["seed"],
+    &["tokens"],
+    &["tokens", "create"],
+    &["tokens", "list"],
+    &["tokens", "revoke"],
+    &["ext"],
+    &["ext", "stage"],
+    &["ext", "list"],
+    &["ext", "show"],
+    &["ext", "why"],
+    &["flags"],
+    &["flags", "list"],
+    &["flags", "show"],
+    &["flags", "enable"],
+    &["flags", "disable"],
+    &["audit"],
+    &["audit", "verify"],
+];
+
+fn said(setup: &Setup, words: &[&str]) -> Said {
+    setup.cli(words).unwrap()
+}
+
+/// The exit code, and the one line that tells a person why.
+#[track_caller]
+fn refused(setup: &Setup, words: &[&str]) -> String {
+    let said = said(setup, words);
+    assert_eq!(said.stdout, "", "{said:?}");
+    let lines: Vec<&str> = said.stderr.lines().collect();
+    assert_eq!(lines.len(), 1, "one line is enough: {said:?}");
+    format!("{}: {}", said.code.unwrap(), lines[0])
+}
+
+#[test]
+fn every_command_has_help_and_json() {
+    let setup = Setup::new().unwrap();
+    for command in COMMANDS {
+        let said = said(&setup, &[*command, &["--help"]].concat());
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{command:?}");
+        for word in ["Usage: powernode", "--json", "--data"] {
+            assert!(said.stdout.contains(word), "{command:?} has no `{word}`: {}", said.stdout);
+        }
+    }
+}
+
+#[test]
+fn a_command_that_is_not_there_exits_with_2() {
+    let setup = Setup::new().unwrap();
+    assert_eq!(said(&setup, &["serf"]).code, Some(2));
+    assert_eq!(said(&setup, &["serve", "--prot", "1"]).code, Some(2));
+}
+
+#[test]
+fn a_taken_port_is_said_in_one_line_with_the_way_out() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let said = refused(&Setup::new().unwrap(), &["serve", "--port", &port]);
+    assert!(said.starts_with(&format!("1: error: 127.0.0.1:{port} is taken")), "{said}");
+    assert!(said.contains("--port"), "{said}");
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_its_origin() {
+    let wrong = |setup: Setup| refused(&setup, &["flags", "list"]);
+    let new = || Setup::new().unwrap();
+    assert_eq!(
+        wrong(new().with_setting("server.prot", "1")),
+        "1: error: unknown setting `server.prot` (flag); the nearest is `server.port`"
+    );
+    assert_eq!(
+        wrong(new().with_variable("POWERNODE_SERVER__PORT", "many")),
+        "1: error: setting `server.port` (env POWERNODE_SERVER__PORT): \
+         expected a number from 0 to 65535, found `many`"
+    );
+    let said = wrong(new().with_variable("POWERNODE_CONFIG", "nowhere.toml"));
+    assert!(said.contains("cannot read the settings file `nowhere.toml`"), "{said}");
+    let said = wrong(new().with_setting("log.format", "xml"));
+    assert!(said.contains("expected `text` or `json`, found `xml`"), "{said}");
+}
+
+#[test]
+fn answers_are_json_where_a_program_asks() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    let instance = setup.start().unwrap();
+    let json =
+        |words: &[&str]| instance.cli(&[words, &["--json"]].concat()).unwrap().json().unwrap();
+    assert_eq!(json(&["ext", "list"])[0]["slug"], "fixture-000");
+    assert_eq!(json(&["ext", "show", "fixture-000"])["extension"]["slug"], "fixture-000");
+    assert_eq!(json(&["flags", "list"])[0]["name"], "fixture_000_mode");
+    assert_eq!(json(&["flags", "show", "fixture_000_mode"])["state"], "on");
+    assert_eq!(json(&["audit", "verify"])["intact"], true);
+    assert!(json(&["tokens", "list"])[0]["prefix"].as_str().unwrap().starts_with("pn_"));
+    assert!(json(&["migrate", "--dry-run"])["steps"].is_array());
+    let error = instance.cli(&["flags", "show", "nobody_mode", "--json"]).unwrap();
+    assert_eq!(error.code, Some(1), "{error:?}");
+    assert!(error.json().unwrap()["error"].as_str().unwrap().contains("nobody_mode"), "{error:?}");
+}
+
+#[test]
+fn a_token_works_until_it_is_revoked() {
+    let instance = Setup::new().unwrap().start().unwrap();
+    let made =
+        instance.cli(&["tokens", "create", "--name", "ci", "--json"]).unwrap().json().unwrap();
+    let client = instance.client(made["token"].as_str().unwrap());
+    assert_eq!(client.get("/api/v1/me").unwrap().status, 200);
+    let prefix = made["details"]["prefix"].as_str().unwrap();
+    let revoked = instance.cli(&["tokens", "revoke", prefix]).unwrap();
+    assert_eq!(revoked.code, Some(0), "{revoked:?}");
+    let refused = || client.get("/api/v1/me").unwrap().failure() == "401 UNAUTHORIZED";
+    assert!(within(Duration::from_secs(10), refused), "{:?}", client.get("/api/v1/me"));
+}
+
+#[test]
+fn a_token_has_no_more_than_its_scopes() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    let words = ["tokens", "create", "--scope", "fixture_000.read", "--json"];
+    let made = instance.cli(&words).unwrap().json().unwrap();
+    let client = instance.client(made["token"].as_str().unwrap());
+    assert_eq!(client.get("/api/v1/fixture-000/guarded").unwrap().status, 200);
+    let report = client.get("/api/v1/reports/advanced").unwrap();
+    assert_eq!(report.failure(), "404 FEATURE_UNAVAILABLE", "the guard stands before the right");
+}
+
+#[test]
+fn a_switch_at_the_command_line_reaches_the_platform_that_runs() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    let client = instance.anonymous();
+    let status = || client.get("/api/v1/fixture-000/ok").unwrap().status;
+    assert_eq!(status(), 200);
+
+    assert_eq!(instance.cli(&["flags", "disable", "fixture_000_mode"]).unwrap().code, Some(0));
+    assert!(within(Duration::from_secs(3), || status() == 404));
+    let why = instance.cli(&["ext", "why", "fixture-000"]).unwrap();
+    assert_eq!(why.code, Some(3), "{why:?}");
+    assert!(why.stdout.contains("fixture_000_mode"), "{why:?}");
+
+    assert_eq!(instance.cli(&["flags", "enable", "fixture_000_mode"]).unwrap().code, Some(0));
+    assert!(within(Duration::from_secs(3), || status() == 200));
+    assert_eq!(instance.cli(&["ext", "why", "fixture-000"]).unwrap().code, Some(0));
+}
+
+#[test]
+fn a_library_that_is_none_is_not_staged() {
+    let setup = Setup::new().unwrap();
+    let manifest = setup.directory().join("manifest.json");
+    std::fs::write(&manifest, r#"{"name": "X", "slug": "x", "version": "1.0.0"}"#).unwrap();
+    let library = setup.directory().join("lib.so");
+    std::fs::write(&library, "no library").unwrap();
+    let [library, manifest] = [library, manifest].map(|path| path.display().to_string());
+    let into = setup.extensions().display().to_string();
+    let said =
+        refused(&setup, &["ext", "stage", &library, "--manifest", &manifest, "--into", &into]);
+    assert!(said.starts_with("1: error: ") && said.contains("lib.so"), "{said}");
+    assert!(!setup.extensions().join("x/extension.json").exists());
+}
+
+#[test]
+fn migrations_that_are_planned_are_not_run() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    let plan = || said(&setup, &["migrate", "--dry-run"]);
+    let before = plan();
+    assert_eq!(before.code, Some(0), "{before:?}");
+    assert!(before.stdout.contains("fixture-000"), "{before:?}");
+    assert_eq!(plan().stdout, before.stdout, "a plan changes nothing");
+    assert_eq!(said(&setup, &["migrate"]).code, Some(0));
+    assert_ne!(plan().stdout, before.stdout, "nothing is pending any more");
+}
