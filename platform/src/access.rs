@@ -4,9 +4,12 @@
 //! stands for is remembered for a few seconds, so that a request asks no database.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -41,13 +44,14 @@ const WRITE_USES: Duration = Duration::from_secs(10);
 pub struct Access {
     core: Db,
     known: RwLock<HashMap<[u8; 32], Known>>,
-    used: Mutex<HashMap<Uuid, ()>>,
+    used: Mutex<HashSet<Uuid>>,
+    // Counts what was forgotten, so that nothing is remembered that was read before.
+    forgotten: AtomicU64,
 }
 
 #[derive(Clone)]
 struct Known {
-    // None: there is no such token.
-    principal: Option<Arc<Principal>>,
+    principal: Arc<Principal>,
     until: Instant,
 }
 
@@ -68,7 +72,12 @@ pub enum AccessError {
 impl Access {
     /// Reads the core's tables.
     pub fn new(core: Db) -> Self {
-        Self { core, known: RwLock::default(), used: Mutex::default() }
+        Self {
+            core,
+            known: RwLock::default(),
+            used: Mutex::default(),
+            forgotten: AtomicU64::new(0),
+        }
     }
 
     /// The core's tables.
@@ -86,32 +95,28 @@ impl Access {
         header: Option<&str>,
     ) -> Result<Option<Arc<Principal>>, AccessError> {
         let Some(header) = header else { return Ok(None) };
-        let token = header.strip_prefix("Bearer ").ok_or(AccessError::Malformed)?;
+        let (scheme, token) = header.split_once(' ').ok_or(AccessError::Malformed)?;
+        if !scheme.eq_ignore_ascii_case("Bearer") {
+            return Err(AccessError::Malformed);
+        }
         let hash = secret::hash(token.trim());
         let now = Instant::now();
-        if let Some(known) = self.remembered(&hash, now) {
-            return known.map(Some).ok_or(AccessError::Invalid);
+        if let Some(principal) = self.remembered(&hash, now) {
+            return Ok(Some(principal));
         }
-        let principal = self.look_up(hash).await?.map(Arc::new);
-        let until = now + REMEMBERED;
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_REMEMBERED {
-            known.retain(|_, it| it.until > now);
-            if known.len() >= MOST_REMEMBERED {
-                known.clear();
-            }
-        }
-        known.insert(hash, Known { principal: principal.clone(), until });
-        drop(known);
-        if let Some(principal) = &principal {
-            self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(principal.token, ());
-        }
-        principal.map(Some).ok_or(AccessError::Invalid)
+        let forgotten = self.forgotten.load(Ordering::SeqCst);
+        // Unknown tokens are not remembered: a flood of them must not push out those that are known.
+        let principal = self.look_up(hash).await?.map(Arc::new).ok_or(AccessError::Invalid)?;
+        self.remember(hash, principal.clone(), now, forgotten);
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(principal.token);
+        Ok(Some(principal))
     }
 
     /// Forgets all bearers, so that a change counts from the next request on.
     pub fn forget(&self) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        known.clear();
     }
 
     /// Writes when tokens were used, from time to time, until it is dropped.
@@ -123,7 +128,7 @@ impl Access {
             if used.is_empty() {
                 continue;
             }
-            let ids: Vec<_> = used.into_keys().collect();
+            let ids: Vec<_> = used.into_iter().collect();
             let written = self.core.transaction(move |conn| {
                 diesel::update(core_tokens::table.filter(core_tokens::id.eq_any(ids)))
                     .set(core_tokens::last_used_at.eq(Utc::now()))
@@ -136,11 +141,27 @@ impl Access {
         }
     }
 
-    fn remembered(&self, hash: &[u8; 32], now: Instant) -> Option<Option<Arc<Principal>>> {
+    fn remembered(&self, hash: &[u8; 32], now: Instant) -> Option<Arc<Principal>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let found = known.get(hash).filter(|it| it.until > now)?;
-        let fresh = |it: &Arc<Principal>| it.expires_at.is_none_or(|it| it > Utc::now());
-        Some(found.principal.clone().filter(fresh))
+        let principal = &known.get(hash).filter(|it| it.until > now)?.principal;
+        // One that expired meanwhile is looked up again, and found no more.
+        let is_fresh = principal.expires_at.is_none_or(|it| it > Utc::now());
+        is_fresh.then(|| principal.clone())
+    }
+
+    /// Remembers a bearer, unless something was forgotten since it was read.
+    fn remember(&self, hash: [u8; 32], principal: Arc<Principal>, now: Instant, forgotten: u64) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if self.forgotten.load(Ordering::SeqCst) != forgotten {
+            return;
+        }
+        if known.len() >= MOST_REMEMBERED {
+            known.retain(|_, it| it.until > now);
+            if known.len() >= MOST_REMEMBERED {
+                known.clear();
+            }
+        }
+        known.insert(hash, Known { principal, until: now + REMEMBERED });
     }
 
     async fn look_up(&self, hash: [u8; 32]) -> Result<Option<Principal>, AccessError> {

@@ -1,9 +1,14 @@
 //! The HTTP server: the core's routes, and one service for those of all extensions.
 
-use std::{io, net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::TcpListener,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_web::{
-    App, HttpServer,
+    App, HttpMessage as _, HttpServer,
     body::{EitherBody, MessageBody},
     dev::{Server, ServiceRequest, ServiceResponse},
     middleware::{Next, from_fn},
@@ -25,7 +30,7 @@ mod response;
 pub mod state;
 
 pub use self::state::Platform;
-use self::{error::ApiError, limits::Sender};
+use self::{dispatch::Owner, error::ApiError, limits::Sender};
 
 /// How the server listens.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +59,7 @@ pub fn server(
             .app_data(data.clone())
             .configure(core::routes)
             .default_service(web::to(dispatch::dispatch))
-            .wrap(from_fn(by_address))
+            .wrap(from_fn(measured))
             .wrap(from_fn(request_id::middleware))
     })
     .client_request_timeout(how.header_timeout)
@@ -64,23 +69,28 @@ pub fn server(
     Ok(server.listen(listener)?.run())
 }
 
-/// Counts requests by address, before anything else is done for them.
-async fn by_address<B: MessageBody + 'static>(
+/// Counts requests by address before anything else is done for them, and measures all of them.
+async fn measured<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let begun = Instant::now();
     let platform = request.app_data::<Data<Platform>>().cloned();
     let quota = platform.as_deref().and_then(|platform| {
         let address = platform.address(request.request())?;
-        platform.limits.count(Sender::Address(address), std::time::Instant::now())
+        platform.limits.count(Sender::Address(address), begun)
     });
     if let Some(quota) = quota.filter(|it| it.exceeded) {
         let refusal = ApiError::rate_limited(quota.reset_in);
-        return Ok(request.error_response(refusal).map_into_right_body());
+        let mut response = request.error_response(refusal).map_into_right_body();
+        quota.write(response.headers_mut());
+        return Ok(response);
     }
     let mut response = next.call(request).await?.map_into_left_body();
-    if let Some(quota) = quota {
-        quota.write(response.headers_mut());
+    quota.into_iter().for_each(|it| it.write(response.headers_mut()));
+    if let Some(platform) = platform {
+        let owner = response.request().extensions().get::<Owner>().map(|it| it.0);
+        platform.meters.observe(owner, response.status().as_u16(), begun.elapsed());
     }
     Ok(response)
 }

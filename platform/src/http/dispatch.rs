@@ -11,7 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{HttpRequest, HttpResponse, dev::Payload, http::header::AUTHORIZATION, web};
+use actix_web::{
+    HttpMessage as _, HttpRequest, HttpResponse, dev::Payload, http::header::AUTHORIZATION, web,
+};
 use powernode_abi::{RawResponse, error::PANICKED};
 use powernode_plugin_api::operation::Identity;
 
@@ -20,7 +22,7 @@ use super::{
     limits::{Quota, Sender},
     request::Incoming,
     request_id,
-    response::respond,
+    response::{OnPanic, respond},
     state::{Platform, actor},
 };
 use crate::{access::Principal, gate::Pass, registry::Mounted};
@@ -31,6 +33,10 @@ pub mod watchdog;
 pub use self::table::{Conflict, Found, Missing, Table};
 
 /// Answers every request that no route of the core answers.
+///
+/// # Errors
+///
+/// [`ApiError`], in the order: no route, closed gate, no token, no permission, too many requests, then the handler's.
 pub async fn dispatch(
     request: HttpRequest,
     payload: web::Payload,
@@ -39,33 +45,35 @@ pub async fn dispatch(
     let begun = Instant::now();
     let Found { mounted, values } =
         platform.table.load().find(request.method(), request.uri().path())?;
-    let answer = admitted(&request, payload.into_inner(), &platform, &mounted, values, begun).await;
-    let status = match &answer {
-        Ok(response) => response.status(),
-        Err(error) => error.status(),
-    };
-    platform.meters.observe(Some(mounted.index), status.as_u16(), begun.elapsed());
-    answer
+    request.extensions_mut().insert(Owner(mounted.index));
+    admitted(&request, payload.into_inner(), &platform, &mounted, values, begun).await
 }
+
+/// Whose request it is, for the meters: the extension's place in the registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner(pub usize);
 
 /// Everything between the route and the answer: identity, gate, permission, limits, and the call.
 async fn admitted(
     request: &HttpRequest,
     payload: Payload,
-    platform: &Platform,
+    platform: &web::Data<Platform>,
     mounted: &Arc<Mounted>,
     values: Vec<String>,
     begun: Instant,
 ) -> Result<HttpResponse, ApiError> {
     let Mounted { mount, deadline, .. } = &**mounted;
     let identity = &mount.operation.identity;
-    let principal = match identity {
-        Identity::Permission(_) => identify(request, platform).await?,
-        _ => None,
+    let identified = match identity {
+        Identity::Permission(_) => identify(request, platform).await,
+        _ => Ok(None),
     };
+    // The gate comes before 401: whoever has no valid token is nobody to it.
+    let principal = identified.as_ref().ok().and_then(Option::as_ref);
     let extension = platform.extension(mounted.index).ok_or_else(|| ApiError::not_found("path"))?;
-    let actor = principal.as_deref().map(actor);
+    let actor = principal.map(|it| actor(it));
     let pass = platform.gate.admit(extension, actor.as_ref())?;
+    let principal = identified?;
     let quota = permit(identity, principal.as_deref(), platform)?;
     let in_flight =
         platform.load.enter(mounted.index).ok_or_else(|| ApiError::busy(&mounted.slug))?;
@@ -89,7 +97,11 @@ async fn admitted(
         CallError::Failed(text) => ApiError::extension_failed(&mounted.slug, &text),
         CallError::TimedOut => ApiError::deadline(&mounted.slug, deadline),
     })?;
-    let mut response = respond(raw, in_flight)
+    let on_panic = || -> OnPanic {
+        let (platform, mounted) = (platform.clone(), mounted.clone());
+        Box::new(move |text| platform.fault(&mounted, text))
+    };
+    let mut response = respond(raw, in_flight, on_panic)
         .map_err(|error| ApiError::extension_failed(&mounted.slug, &error.to_string()))?;
     if let Some(quota) = quota {
         quota.write(response.headers_mut());

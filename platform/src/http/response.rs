@@ -37,7 +37,11 @@ pub(super) enum BadResponse {
 /// # Errors
 ///
 /// [`BadResponse`] when HTTP does not allow it.
-pub(super) fn respond(raw: RawResponse, in_flight: InFlight) -> Result<HttpResponse, BadResponse> {
+pub(super) fn respond(
+    raw: RawResponse,
+    in_flight: InFlight,
+    on_panic: impl FnOnce() -> OnPanic,
+) -> Result<HttpResponse, BadResponse> {
     let status = match raw.status {
         200..=599 => {
             StatusCode::from_u16(raw.status).map_err(|_| BadResponse::Status(raw.status))?
@@ -49,7 +53,7 @@ pub(super) fn respond(raw: RawResponse, in_flight: InFlight) -> Result<HttpRespo
             .set_body(Bytes::from_owner(Owned(bytes)))
             .map_into_boxed_body(),
         RawBody::Stream(stream) => HttpResponse::new(status)
-            .set_body(Streaming { stream: Box::new(stream), in_flight })
+            .set_body(Streaming { stream: Box::new(stream), in_flight, on_panic: on_panic() })
             .map_into_boxed_body(),
     };
     let headers = response.headers_mut();
@@ -89,7 +93,11 @@ struct Streaming {
     // Boxed, since the object itself may not be moved while it is polled.
     stream: Box<StreamObject>,
     in_flight: InFlight,
+    on_panic: OnPanic,
 }
+
+/// What is told of a panic while a body is made.
+pub(super) type OnPanic = Box<dyn Fn(&str)>;
 
 /// The extension ended the body with an error.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +126,10 @@ impl MessageBody for Streaming {
                 Poll::Ready(Some(Ok(Bytes::from_owner(Owned(part)))))
             }
             PPoll::Ready(RResult::RErr(error)) => failed(error.to_string()),
-            PPoll::Panicked(text) => failed(format!("panicked: {text}")),
+            PPoll::Panicked(text) => {
+                (this.on_panic)(&text);
+                failed(format!("panicked: {text}"))
+            }
         }
     }
 }

@@ -30,7 +30,8 @@ pub fn register(
     defined: &BTreeSet<String>,
 ) -> Result<Vec<Mounted>, Refusal> {
     let slug = manifest.slug.as_str();
-    if !manifest.components.server && !(routes.is_empty() && migrations.is_empty()) {
+    let contributes = !routes.is_empty() || !migrations.is_empty();
+    if contributes && !manifest.components.server {
         let message = format!(
             "`{slug}` contributes routes or migrations, and its manifest declares no server: add `\"server\": true` to `components`"
         );

@@ -85,7 +85,10 @@ mod tests {
     #[test]
     fn a_poll_that_does_not_return_is_named() {
         let (named, names) = mpsc::channel();
-        start(Duration::from_millis(20), move |index, _| drop(named.send(index))).unwrap();
+        start(Duration::from_millis(20), move |index, _| {
+            let _ = named.send(index);
+        })
+        .unwrap();
         let release = Arc::new(std::sync::Barrier::new(2));
         let held = release.clone();
         let worker = thread::spawn(move || {
