@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Settings, Sources};
 
+mod accounts;
 mod audit;
 mod ext;
 mod flags;
@@ -67,6 +68,9 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Write the seeds of the extensions.
     Seed(seed::Seed),
+    /// Make and list accounts.
+    #[command(subcommand)]
+    Accounts(accounts::Accounts),
     /// Make, list and revoke API tokens.
     #[command(subcommand)]
     Tokens(tokens::Tokens),
@@ -119,6 +123,7 @@ fn run(cli: Cli, output: Output) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => serve.run(settings, output),
         Command::Migrate(migrate) => migrate.run(&settings, output),
         Command::Seed(seed) => seed.run(&settings, output),
+        Command::Accounts(accounts) => accounts.run(&settings, output),
         Command::Tokens(tokens) => tokens.run(&settings, output),
         Command::Ext(ext) => ext.run(&settings, output),
         Command::Flags(flags) => flags.run(&settings, output),

@@ -33,6 +33,12 @@ pub struct FieldError {
     pub message: String,
 }
 
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
 impl Error {
     /// A failure with a status from 400 to 599, a code for programs and a sentence for people.
     pub fn new(
@@ -113,6 +119,11 @@ impl Error {
         self.status
     }
 
+    /// What is wrong with which fields.
+    pub fn fields(&self) -> &[FieldError] {
+        &self.fields
+    }
+
     /// The code for programs.
     pub fn code(&self) -> &str {
         &self.code
@@ -163,7 +174,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         for field in &self.fields {
-            write!(f, "; {}: {}", field.field, field.message)?;
+            write!(f, "; {field}")?;
         }
         self.cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {}", chain(cause.as_ref())))
     }

@@ -93,9 +93,12 @@ fn parameter<T: FromStr>(request: &Request, at: usize) -> Result<T> {
 
 impl<T: DeserializeOwned + JsonSchema + 'static> Extract for Query<T> {
     async fn extract(request: &mut Request) -> Result<Self> {
-        serde_urlencoded::from_str(request.query())
-            .map(Self)
-            .map_err(|error| Error::invalid("query", error.to_string()))
+        let pairs = form_urlencoded::parse(request.query().as_bytes());
+        let pairs = serde_urlencoded::Deserializer::new(pairs);
+        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
+            let path = error.path().to_string();
+            Error::invalid(if path == "." { "query" } else { &path }, error.inner().to_string())
+        })
     }
 
     fn describe(operation: &mut Operation) {

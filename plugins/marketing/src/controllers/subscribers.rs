@@ -8,7 +8,7 @@ use crate::{
     Marketing,
     models::{
         Actor, EmailList, Step, Subscriber,
-        subscriber::{ChangeSubscriber, NewSubscriber, Status},
+        subscriber::{ChangeSubscriber, CountedSubscriber, NewSubscriber, Status},
     },
     services::subscribers::{self, Filter},
 };
@@ -22,15 +22,18 @@ pub async fn list(
     Path(list): Path<Id<EmailList>>,
     Query(filter): Query<Filter>,
     page: Page,
-) -> Result<Paged<Subscriber>> {
+) -> Result<Paged<CountedSubscriber>> {
     let account = call.account()?;
     call.db().read(move |conn| subscribers::list(conn, account, list, &filter, page)).await
 }
 
 /// `GET /email_lists/{id}/subscribers/{subscriber_id}`.
-pub async fn show(call: Call<Marketing>, Path(Both(list, id)): Ids) -> Result<Json<Subscriber>> {
+pub async fn show(
+    call: Call<Marketing>,
+    Path(Both(list, id)): Ids,
+) -> Result<Json<CountedSubscriber>> {
     let account = call.account()?;
-    call.db().read(move |conn| subscribers::find(conn, account, (list, id))).await.map(Json)
+    call.db().read(move |conn| subscribers::show(conn, account, (list, id))).await.map(Json)
 }
 
 /// `POST /email_lists/{id}/subscribers`.
@@ -38,7 +41,7 @@ pub async fn add(
     call: Call<Marketing>,
     Path(list): Path<Id<EmailList>>,
     Body(new): Body<NewSubscriber>,
-) -> Result<Created<Subscriber>> {
+) -> Result<Created<CountedSubscriber>> {
     let actor = Actor::of(&call)?;
     call.db().transaction(move |conn| subscribers::add(conn, actor, list, new)).await.map(Created)
 }
@@ -48,7 +51,7 @@ pub async fn update(
     call: Call<Marketing>,
     Path(Both(list, id)): Ids,
     Body(change): Body<ChangeSubscriber>,
-) -> Result<Json<Subscriber>> {
+) -> Result<Json<CountedSubscriber>> {
     let actor = Actor::of(&call)?;
     let job = move |conn: &mut _| subscribers::change(conn, actor, (list, id), change);
     call.db().transaction(job).await.map(Json)
@@ -66,7 +69,7 @@ pub async fn take(
     call: Call<Marketing>,
     Path(Both(list, id)): Ids,
     step: &'static Step<Status>,
-) -> Result<Json<Subscriber>> {
+) -> Result<Json<CountedSubscriber>> {
     let actor = Actor::of(&call)?;
     let job = move |conn: &mut _| subscribers::take(conn, actor, (list, id), step);
     call.db().transaction(job).await.map(Json)
@@ -84,7 +87,7 @@ pub async fn bounce(
     call: Call<Marketing>,
     Path(Both(list, id)): Ids,
     Body(Reason { reason }): Body<Reason>,
-) -> Result<Json<Subscriber>> {
+) -> Result<Json<CountedSubscriber>> {
     let actor = Actor::of(&call)?;
     let job = move |conn: &mut _| subscribers::bounce(conn, actor, (list, id), reason);
     call.db().transaction(job).await.map(Json)

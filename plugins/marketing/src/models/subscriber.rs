@@ -77,6 +77,15 @@ pub struct Subscriber {
     pub updated_at: DateTime<Utc>,
 }
 
+/// A subscriber, and how many e-mails came back.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CountedSubscriber {
+    #[serde(flatten)]
+    pub subscriber: Subscriber,
+    /// Counted in the ledger when asked.
+    pub bounce_count: i64,
+}
+
 /// An e-mail that came back.
 #[derive(Clone, Debug, Insertable)]
 #[diesel(table_name = marketing_email_bounces)]
@@ -90,7 +99,7 @@ pub struct Bounce {
 
 /// What clients send to add a subscriber.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a subscriber, which is a JSON object")]
 pub struct NewSubscriber {
     pub email: String,
     #[serde(default)]

@@ -80,7 +80,7 @@ fn read(list: &EmailList, actor: Actor, rows: Vec<Value>) -> (Vec<Subscriber>, V
         let subscriber = serde_json::from_value::<NewSubscriber>(row)
             .map_err(|error| error.to_string())
             .and_then(|new| {
-                Subscriber::new(list, new, "import", actor.now).map_err(|error| error.to_string())
+                Subscriber::new(list, new, "import", actor.now).map_err(|error| said(&error))
             });
         match subscriber {
             Ok(subscriber) if seen.insert(subscriber.email.clone()) => valid.push(subscriber),
@@ -89,4 +89,9 @@ fn read(list: &EmailList, actor: Actor, rows: Vec<Value>) -> (Vec<Subscriber>, V
         }
     }
     (valid, errors)
+}
+
+fn said(error: &Error) -> String {
+    let fields: Vec<_> = error.fields().iter().map(ToString::to_string).collect();
+    fields.join("; ")
 }

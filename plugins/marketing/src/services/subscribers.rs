@@ -1,6 +1,8 @@
 //! What happens to subscribers.
 
-use diesel::prelude::*;
+use std::collections::HashMap;
+
+use diesel::{dsl::count_star, prelude::*};
 use powernode_plugin_api::{
     db::{HostBackend, for_update, ilike},
     prelude::*,
@@ -14,7 +16,8 @@ use crate::{
     models::{
         Actor, EmailList, Step, Subscriber,
         subscriber::{
-            BOUNCE, Bounce, ChangeSubscriber, MOST_BOUNCES, NewSubscriber, SUBSCRIBER, Status,
+            BOUNCE, Bounce, ChangeSubscriber, CountedSubscriber, MOST_BOUNCES, NewSubscriber,
+            SUBSCRIBER, Status,
         },
     },
     schema::{
@@ -47,7 +50,7 @@ pub fn list(
     list: Id<EmailList>,
     filter: &Filter,
     page: Page,
-) -> Result<Paged<Subscriber>> {
+) -> Result<Paged<CountedSubscriber>> {
     email_lists::find(conn, account, list)?;
     let matching = || {
         let mut query: BoxedQuery<'_, HostBackend> =
@@ -66,7 +69,18 @@ pub fn list(
         .offset(page.offset())
         .select(Subscriber::as_select())
         .load(conn)?;
-    Ok(Paged { rows, page, total: matching().count().get_result(conn)? })
+    let total = matching().count().get_result(conn)?;
+    Ok(Paged { rows: counted(conn, rows)?, page, total })
+}
+
+/// One subscriber of a list, and how many e-mails came back.
+pub fn show(
+    conn: &mut HostConnection,
+    account: Uuid,
+    ids: (Id<EmailList>, Id<Subscriber>),
+) -> Result<CountedSubscriber> {
+    let subscriber = find(conn, account, ids)?;
+    count(conn, subscriber)
 }
 
 /// One subscriber of a list.
@@ -85,14 +99,14 @@ pub fn add(
     actor: Actor,
     list: Id<EmailList>,
     new: NewSubscriber,
-) -> Result<Subscriber> {
+) -> Result<CountedSubscriber> {
     let list = email_lists::find(conn, actor.account, list)?;
     let subscriber = Subscriber::new(&list, new, "api", actor.now)?;
     diesel::insert_into(subscribers::table)
         .values(&subscriber)
         .execute(conn)
         .map_err(Error::taken("email"))?;
-    Ok(subscriber)
+    Ok(CountedSubscriber { subscriber, bounce_count: 0 })
 }
 
 /// Changes a subscriber.
@@ -101,10 +115,11 @@ pub fn change(
     actor: Actor,
     ids: (Id<EmailList>, Id<Subscriber>),
     change: ChangeSubscriber,
-) -> Result<Subscriber> {
+) -> Result<CountedSubscriber> {
     let mut subscriber = hold(conn, actor.account, ids)?;
     subscriber.change(change, actor.now)?;
-    save(conn, subscriber)
+    save(conn, &subscriber)?;
+    count(conn, subscriber)
 }
 
 /// Takes a step with a subscriber.
@@ -113,10 +128,11 @@ pub fn take(
     actor: Actor,
     ids: (Id<EmailList>, Id<Subscriber>),
     step: &Step<Status>,
-) -> Result<Subscriber> {
+) -> Result<CountedSubscriber> {
     let mut subscriber = hold(conn, actor.account, ids)?;
     subscriber.take(step, actor.now)?;
-    save(conn, subscriber)
+    save(conn, &subscriber)?;
+    count(conn, subscriber)
 }
 
 /// Enters a bounce; the third one ends the subscription.
@@ -125,18 +141,19 @@ pub fn bounce(
     actor: Actor,
     ids: (Id<EmailList>, Id<Subscriber>),
     reason: String,
-) -> Result<Subscriber> {
+) -> Result<CountedSubscriber> {
     let mut subscriber = hold(conn, actor.account, ids)?;
     let bounce = Bounce::of(&subscriber, reason, actor.now)?;
     diesel::insert_into(bounces::table).values(&bounce).execute(conn)?;
-    let count: i64 = bounces::table
+    let bounce_count = bounces::table
         .filter(bounces::marketing_email_subscriber_id.eq(subscriber.id))
         .count()
         .get_result(conn)?;
-    if count >= MOST_BOUNCES && BOUNCE.from.contains(&subscriber.status) {
+    if bounce_count >= MOST_BOUNCES && BOUNCE.from.contains(&subscriber.status) {
         subscriber.take(&BOUNCE, actor.now)?;
     }
-    save(conn, subscriber)
+    save(conn, &subscriber)?;
+    Ok(CountedSubscriber { subscriber, bounce_count })
 }
 
 /// Removes a subscriber and what is known of the address.
@@ -174,7 +191,7 @@ pub fn take_by_token(
     let mut subscriber = row.ok_or_else(|| Error::not_found("subscription"))?;
     if subscriber.status != step.to {
         subscriber.take(step, now)?;
-        save(conn, subscriber)?;
+        save(conn, &subscriber)?;
     }
     subscription(conn, token)
 }
@@ -198,7 +215,26 @@ fn of(account: Uuid, list: Id<EmailList>) -> _ {
         .select(select)
 }
 
-fn save(conn: &mut HostConnection, subscriber: Subscriber) -> Result<Subscriber> {
-    diesel::update(subscribers::table.find(subscriber.id)).set(&subscriber).execute(conn)?;
-    Ok(subscriber)
+fn save(conn: &mut HostConnection, subscriber: &Subscriber) -> Result<()> {
+    diesel::update(subscribers::table.find(subscriber.id)).set(subscriber).execute(conn)?;
+    Ok(())
+}
+
+/// Counts the bounces of each subscriber, with one query.
+fn counted(conn: &mut HostConnection, rows: Vec<Subscriber>) -> Result<Vec<CountedSubscriber>> {
+    let counts: Vec<(Id<Subscriber>, i64)> = bounces::table
+        .filter(bounces::marketing_email_subscriber_id.eq_any(rows.iter().map(|it| it.id)))
+        .group_by(bounces::marketing_email_subscriber_id)
+        .select((bounces::marketing_email_subscriber_id, count_star()))
+        .load(conn)?;
+    let counts: HashMap<_, _> = counts.into_iter().collect();
+    let count = |subscriber: Subscriber| CountedSubscriber {
+        bounce_count: counts.get(&subscriber.id).copied().unwrap_or_default(),
+        subscriber,
+    };
+    Ok(rows.into_iter().map(count).collect())
+}
+
+fn count(conn: &mut HostConnection, subscriber: Subscriber) -> Result<CountedSubscriber> {
+    counted(conn, vec![subscriber])?.pop().ok_or_else(|| Error::not_found(SUBSCRIBER))
 }
