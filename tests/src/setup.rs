@@ -80,8 +80,13 @@ impl Setup {
     /// Sets a setting, as `--set KEY=VALUE` does.
     #[must_use]
     pub fn with_setting(mut self, key: &str, value: &str) -> Setup {
-        self.settings.push((key.to_owned(), value.to_owned()));
+        self.set(key, value);
         self
+    }
+
+    /// Sets a setting, as `--set KEY=VALUE` does.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.settings.push((key.to_owned(), value.to_owned()));
     }
 
     /// Sets a variable of the platform's environment.

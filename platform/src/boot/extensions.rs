@@ -14,6 +14,7 @@ use powernode_abi::{HostObject, MigrationDef, plugin::SeedDef};
 use powernode_plugin_api::VERSION;
 
 use crate::{
+    http::dispatch::Table,
     loader,
     manifest::{Manifest, Refusal, Stage},
     migrator::{ExtensionMigrations, Migrator},
@@ -194,7 +195,7 @@ impl Rooms {
 
 /// What one extension brought.
 struct Brought {
-    mounts: Vec<Mounted>,
+    mounts: Vec<Arc<Mounted>>,
     migrations: Vec<MigrationDef>,
     seeds: Vec<SeedDef>,
 }
@@ -273,6 +274,11 @@ impl Planned {
         let loaded = loaded?;
         let mounts =
             register(at, &manifest, loaded.routes, &loaded.migrations, settings.permissions)?;
+        let mounts: Vec<_> = mounts.into_iter().map(Arc::new).collect();
+        // One table serves all: a pattern that it cannot take would else end the whole start.
+        Table::build(&mounts).map_err(|conflict| {
+            Refusal::new(Stage::Register, "route_conflict", conflict.to_string())
+        })?;
         entry.contributions = Contributions {
             routes: mounts
                 .iter()
@@ -309,7 +315,7 @@ impl Planned {
                 Ok(()) => {
                     entry.state = State::Started;
                     running.seeds.push((entry.slug.clone(), brought.seeds));
-                    running.mounts.extend(brought.mounts.into_iter().map(Arc::new));
+                    running.mounts.extend(brought.mounts);
                 }
                 Err(refusal) => {
                     if refusal.code == "timed_out" {

@@ -55,6 +55,8 @@ impl OpenError {
             Self::Root(_) => (Stage::Open, "init_failed"),
         };
         let cause = std::error::Error::source(self).map(|it| format!(": {it}")).unwrap_or_default();
+        // abi_stable and the dynamic linker write pages; a refusal is one line.
+        let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
         Refusal::new(stage, code, format!("`{slug}`: {self}{cause}"))
     }
 }

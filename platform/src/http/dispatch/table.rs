@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use actix_web::http::Method;
-use matchit::Router;
+use matchit::{InsertError, Router};
 
 use crate::registry::Mounted;
 
@@ -42,11 +42,9 @@ pub enum Missing {
     },
 }
 
-/// Two routes that cannot stand beside each other.
+/// A route that the table cannot take, usually beside another.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "the route {method} {pattern} of `{slug}` cannot stand beside {other}: change one of the two patterns"
-)]
+#[error("the route {method} {pattern} of `{slug}` cannot be mounted: {cause}; change its pattern")]
 pub struct Conflict {
     /// Whose route was not added.
     pub slug: String,
@@ -54,8 +52,8 @@ pub struct Conflict {
     pub method: String,
     /// Its pattern.
     pub pattern: String,
-    /// The route that is there, with its owner.
-    pub other: String,
+    /// What stands there, or what is wrong with the pattern.
+    pub cause: String,
 }
 
 impl Table {
@@ -82,17 +80,22 @@ impl Table {
         mounted: &Arc<Mounted>,
         known: &mut BTreeMap<String, usize>,
     ) -> Result<(), Conflict> {
-        let conflict = |other: String| Conflict {
+        let conflict = |cause: String| Conflict {
             slug: mounted.slug.clone(),
             method: mounted.mount.method.clone(),
             pattern: mounted.mount.pattern.clone(),
-            other,
+            cause,
         };
         let at = match known.get(pattern) {
             Some(at) => *at,
             None => {
                 let at = self.paths.len();
-                self.tree.insert(pattern, at).map_err(|error| conflict(error.to_string()))?;
+                self.tree.insert(pattern, at).map_err(|error| {
+                    conflict(match error {
+                        InsertError::Conflict { with } => format!("it clashes with {with}"),
+                        _ => error.to_string(),
+                    })
+                })?;
                 self.paths.push(Methods::default());
                 known.insert(pattern.to_owned(), at);
                 at
@@ -102,7 +105,7 @@ impl Table {
             .map_err(|error| conflict(error.to_string()))?;
         let Some(methods) = self.paths.get_mut(at) else { return Ok(()) };
         if let Some((_, other)) = methods.routes.iter().find(|(it, _)| *it == method) {
-            return Err(conflict(format!("{other:?}")));
+            return Err(conflict(format!("it clashes with {other:?}")));
         }
         methods.routes.push((method, mounted.clone()));
         methods.allow =
