@@ -62,7 +62,7 @@ pub struct ServerSettings {
     pub header_timeout: Duration,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
-    /// How long a client may take to read an answer.
+    /// How long a client may leave what was sent to it unread.
     pub write_timeout: Duration,
     /// How long requests in flight may take to end when the platform stops.
     pub drain_timeout: Duration,

@@ -39,6 +39,8 @@ pub struct Listening {
     pub workers: usize,
     /// How long a request's head may take to arrive.
     pub header_timeout: Duration,
+    /// How long a client may leave what was sent to it unread.
+    pub write_timeout: Duration,
     /// How long requests in flight may take when the server stops.
     pub drain_timeout: Duration,
 }
@@ -53,6 +55,10 @@ pub fn server(
     listener: TcpListener,
     how: Listening,
 ) -> io::Result<Server> {
+    // Connections take this over from the socket that accepts them: the system ends one whose
+    // client reads nothing for so long, and the worker's next write fails.
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(&listener).set_tcp_user_timeout(Some(how.write_timeout))?;
     let data = Data::from(platform);
     let server = HttpServer::new(move || {
         App::new()

@@ -55,6 +55,15 @@ impl Raw {
         }
     }
 
+    /// Returns this side's port.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    pub fn port(&self) -> Result<u16> {
+        Ok(self.stream.local_addr()?.port())
+    }
+
     /// Waits until what came and was not read as an answer contains `text`, and answers whether it did in time.
     pub fn has_received_within(&mut self, text: &str, deadline: Duration) -> bool {
         let end = Instant::now() + deadline;

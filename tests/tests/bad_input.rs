@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where its setup fails")]
 
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use powernode_tests::instance::Instance;
+use powernode_tests::instance::{Instance, within};
 use powernode_tests::setup::Setup;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -20,6 +20,7 @@ fn instance() -> Arc<Instance> {
             .with_setting("server.body_limit", "2000")
             .with_setting("server.body_timeout", "300ms")
             .with_setting("server.header_timeout", "500ms")
+            .with_setting("server.write_timeout", "1s")
             .start();
         let instance = Arc::new(instance.unwrap());
         *shared = Arc::downgrade(&instance);
@@ -104,6 +105,30 @@ fn a_head_that_is_too_slow_ends_the_connection() {
     let mut raw = instance.raw().unwrap();
     raw.send("GET /healthz HTTP/1.1\r\nhost:").unwrap();
     assert!(raw.is_closed_within(SOON));
+}
+
+#[test]
+fn a_client_that_does_not_read_is_left() {
+    let instance = instance();
+    let mut raw = instance.raw().unwrap();
+    let stream = "/api/v1/fixture-000/stream?parts=100000&size=100000";
+    raw.send(format!("GET {stream} HTTP/1.1\r\nhost: x\r\n\r\n")).unwrap();
+    assert!(raw.has_received_within("200 OK", SOON));
+    let (server, client) = (instance.port(), raw.port().unwrap());
+    let begun = Instant::now();
+    assert!(within(SOON, || !is_connected(server, client)), "it still holds the connection");
+    assert!(begun.elapsed() > Duration::from_millis(500), "it was not given its time");
+}
+
+/// Whether the system holds a connection between two ports of this machine, from the first one's side.
+fn is_connected(from: u16, to: u16) -> bool {
+    let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (from, to) = (format!(":{from:04X}"), format!(":{to:04X}"));
+    connections.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (local, remote) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        local.ends_with(&from) && remote.ends_with(&to) && words.next() == Some("01")
+    })
 }
 
 #[test]

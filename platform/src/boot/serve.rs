@@ -119,6 +119,7 @@ pub async fn serve(
     let how = Listening {
         workers: settings.server.workers,
         header_timeout: settings.server.header_timeout,
+        write_timeout: settings.server.write_timeout,
         drain_timeout: settings.server.drain_timeout,
     };
     let server = http::server(platform.clone(), listener, how)?;
