@@ -236,6 +236,9 @@ fn contents_are_reviewed_and_a_change_ends_the_approval() -> Result<()> {
         let content = format!("{contents}/{}", text(&made["id"]));
         it.refused(&format!("POST {contents}"), new, "422 variant_name: is already taken");
         let sms = json!({ "channel": "sms", "body": "Come." });
+        let kind = json!({ "campaign_type": "social" });
+        let expected = "422 campaign_type: social does not fit a content on the channel email";
+        it.refused(&format!("PATCH {campaign}"), kind, expected);
         let expected = "422 channel: sms is no channel of the campaign type email";
         it.refused(&format!("POST {contents}"), sms, expected);
 

@@ -114,6 +114,7 @@ pub fn change(
 ) -> Result<Campaign> {
     let mut campaign = hold(conn, actor.account, id)?;
     campaign.change(change, actor.now)?;
+    contents::fit(conn, &campaign)?;
     save(conn, campaign)
 }
 

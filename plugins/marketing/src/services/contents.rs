@@ -125,6 +125,21 @@ pub fn copy(conn: &mut HostConnection, from: &Campaign, to: &Campaign) -> Result
     Ok(())
 }
 
+/// 422 where a campaign has a content that its type does not send.
+pub fn fit(conn: &mut HostConnection, campaign: &Campaign) -> Result<()> {
+    let channels: Vec<Channel> = contents::table
+        .filter(contents::marketing_campaign_id.eq(campaign.id))
+        .select(contents::channel)
+        .distinct()
+        .load(conn)?;
+    let kind = campaign.campaign_type;
+    let other = channels.into_iter().find(|it| !kind.sends_by(*it));
+    other.map_or(Ok(()), |channel| {
+        let message = format!("{kind} does not fit a content on the channel {channel}");
+        Err(Error::invalid("campaign_type", message))
+    })
+}
+
 /// One content, held until the transaction ends, of a campaign that may still be changed.
 fn hold(
     conn: &mut HostConnection,
