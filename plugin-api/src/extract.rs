@@ -112,14 +112,7 @@ impl<T: DeserializeOwned + JsonSchema + 'static> Extract for Body<T> {
             let message = "the body must be application/json";
             return Err(Error::new(415, "UNSUPPORTED_MEDIA_TYPE", message));
         }
-        let body = request.body().await?;
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let path = error.path().to_string();
-            wrong_body(if path == "." { "body" } else { &path }, error.inner())
-        })?;
-        json.end().map_err(|error| wrong_body("body", &error))?;
-        Ok(Self(value))
+        read_json(request.body().await?).map(Self)
     }
 
     fn describe(operation: &mut Operation) {
@@ -127,13 +120,34 @@ impl<T: DeserializeOwned + JsonSchema + 'static> Extract for Body<T> {
     }
 }
 
-fn wrong_body(field: &str, error: &serde_json::Error) -> Error {
-    if error.classify() == serde_json::error::Category::Data {
-        // What is wrong; where it stands, the field says.
-        let text = error.to_string();
-        return Error::invalid(field, text.split(" at line ").next().unwrap_or(&text));
+/// Reads a body; an error names the field that it is about.
+fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| wrong_body(&error.path().to_string(), error.inner()))?;
+    json.end().map_err(|error| wrong_body(".", &error))?;
+    Ok(value)
+}
+
+fn wrong_body(path: &str, error: &serde_json::Error) -> Error {
+    if error.classify() != serde_json::error::Category::Data {
+        return Error::new(400, "INVALID_JSON", format!("the body is not JSON: {error}"));
     }
-    Error::new(400, "INVALID_JSON", format!("the body is not JSON: {error}"))
+    let text = error.to_string();
+    // Where it stands in the text, the field says better.
+    let text = text.split(" at line ").next().unwrap_or(&text);
+    let within = |name: &str| match path {
+        "." => name.to_owned(),
+        _ if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
+        _ => format!("{path}.{name}"),
+    };
+    for (begin, message) in [("missing field `", "is required"), ("unknown field `", "is unknown")]
+    {
+        if let Some((name, _)) = text.strip_prefix(begin).and_then(|it| it.split_once('`')) {
+            return Error::invalid(within(name), message);
+        }
+    }
+    Error::invalid(if path == "." { "body" } else { path }, text)
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -168,5 +182,58 @@ impl Extract for Page {
                 schema: schema_of::<u32>(),
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Order {
+        number: u32,
+        #[serde(default)]
+        lines: Vec<Line>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Line {
+        name: String,
+    }
+
+    #[track_caller]
+    fn check(body: &str, expected: &str) {
+        let error = read_json::<Order>(body.as_bytes()).err();
+        let said = error.map(|it| format!("{} {it}", it.status())).unwrap_or_default();
+        assert_eq!(said.replace("the input is not valid; ", ""), expected, "{body}");
+    }
+
+    #[test]
+    fn an_error_names_its_field() {
+        check(r#"{ "number": 1, "lines": [{ "name": "Lamp" }] }"#, "");
+        check("{}", "422 number: is required");
+        check(r#"{ "number": "x" }"#, "422 number: invalid type: string \"x\", expected u32");
+        check(r#"{ "number": 1, "total": 2 }"#, "422 total: is unknown");
+        check(
+            r#"{ "number": 1, "lines": [{ "name": "a" }, {}] }"#,
+            "422 lines[1].name: is required",
+        );
+        check(r#"{ "number": 1, "lines": [{ "price": 1 }] }"#, "422 lines[0].price: is unknown");
+        check("7", "422 body: invalid type: integer `7`, expected struct Order");
+    }
+
+    #[test]
+    fn what_is_no_json_is_a_bad_request() {
+        check("{", "400 the body is not JSON: EOF while parsing an object at line 1 column 1");
+        check(
+            "{\"number\": 1} x",
+            "400 the body is not JSON: trailing characters at line 1 column 15",
+        );
     }
 }
