@@ -67,8 +67,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What an extension's source names most often.
 pub mod prelude {
     pub use crate::{
-        Call, Checks, Db, Error, Extension, Host, Id, Identified, Resource, Result, Routes, Seeds,
-        Tier,
+        Call, Checks, Db, Error, Extension, Host, Id, Identified, NoFilter, Resource, Result,
+        Routes, Seeds, Tier,
         answer::{Answer, Created, Json, NoContent, Paged, Response},
         db::{AsJson, HostConnection},
         export_extension,
