@@ -18,19 +18,19 @@ struct Proof {
 }
 
 const PROOFS: &[Proof] = &[
-    black_box("wrong_libraries", &["-p", "powernode-tests", "--test", "wrong_libraries"]),
+    by_list("wrong_libraries", &["-p", "powernode-tests", "--test", "wrong_libraries"]),
     Proof {
         name: "gate_properties",
         test: &["-p", "powernode", "--test", "gate_properties"],
         cases: Some(100_000),
     },
-    black_box("toggle_under_load", &["-p", "powernode-tests", "--test", "toggle_under_load"]),
-    black_box("diesel_checks_sqlite", &["-p", "powernode", "--test", "diesel_checks"]),
-    black_box("diesel_checks_postgres", &["-p", "powernode", "--test", "diesel_checks"]),
-    black_box("confinement_sqlite", &["-p", "powernode", "--lib", "db::sqlite"]),
+    by_list("toggle_under_load", &["-p", "powernode-tests", "--test", "toggle_under_load"]),
+    by_list("diesel_checks_sqlite", &["-p", "powernode-tests", "--test", "diesel_checks"]),
+    by_list("diesel_checks_postgres", &["-p", "powernode-tests", "--test", "diesel_checks"]),
+    by_list("confinement_sqlite", &["-p", "powernode", "--lib", "db::sqlite"]),
 ];
 
-const fn black_box(name: &'static str, test: &'static [&'static str]) -> Proof {
+const fn by_list(name: &'static str, test: &'static [&'static str]) -> Proof {
     Proof { name, test, cases: None }
 }
 

@@ -187,14 +187,9 @@ fn a_page_that_is_no_number_is_422() {
 #[test]
 fn a_page_that_is_too_long_is_clamped() {
     let instance = instance();
-    for path in ["/api/v1/fixture-000/notes?per_page=1000"] {
-        let answer = instance.operator().get(path).unwrap();
-        assert_eq!(
-            (answer.status, &answer.json()["meta"]["pagination"]["per_page"]),
-            (200, &100.into()),
-            "{path}"
-        );
-    }
+    let answer = instance.operator().get("/api/v1/fixture-000/notes?per_page=1000").unwrap();
+    let per_page = answer.json()["meta"]["pagination"]["per_page"].as_u64();
+    assert_eq!((answer.status, per_page), (200, Some(100)));
 }
 
 #[test]
