@@ -1,6 +1,6 @@
 //! `powernode ext`
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -109,7 +109,8 @@ impl Ext {
         }
         let runtime = runtime()?;
         let core = boot::core(settings, runtime.handle())?;
-        let known = known(settings, &core)?;
+        let quarantined = runtime.block_on(quarantine::all(&core.db))?;
+        let known = known(settings, &core, &quarantined)?;
         let switch = StateSwitch::new(core.db.clone(), core.state.clone());
         let explain = |slug: &str| -> anyhow::Result<Explanation> {
             let context = runtime.block_on(switch.context(slug))?;
@@ -198,7 +199,11 @@ fn switch_flag(
 }
 
 /// What the last start says, and what lies on disk since; the gates then know both.
-fn known(settings: &Settings, core: &Core) -> anyhow::Result<Vec<Shown>> {
+fn known(
+    settings: &Settings,
+    core: &Core,
+    quarantined: &BTreeMap<String, String>,
+) -> anyhow::Result<Vec<Shown>> {
     let mut known = report::read(&settings.data)?.unwrap_or_default();
     let found = scan(&settings.extensions.dir);
     known.retain(|it| {
@@ -225,7 +230,11 @@ fn known(settings: &Settings, core: &Core) -> anyhow::Result<Vec<Shown>> {
                 _ => Err(it.why()),
             },
             state_disabled: disabled.contains(&it.slug),
-            quarantined: (it.state == "quarantined").then(|| it.why()),
+            // A running platform may have put it there since it started.
+            quarantined: match it.state.as_str() {
+                "quarantined" => Some(it.why()),
+                _ => quarantined.get(&it.slug).cloned(),
+            },
             capabilities: manifest.as_ref().map(|it| it.capabilities.clone()).unwrap_or_default(),
             dependencies: dependencies.filter_map(|it| place(it.slug.as_str())).collect(),
         }
