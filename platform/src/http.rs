@@ -15,6 +15,7 @@ use actix_web::{
     web::{self, Data},
 };
 
+pub mod admin;
 pub mod body;
 pub mod caller;
 pub mod core;
@@ -23,6 +24,7 @@ pub mod envelope;
 pub mod error;
 pub mod limits;
 pub mod meters;
+pub mod openapi;
 pub mod page;
 pub mod request;
 pub mod request_id;
@@ -64,6 +66,8 @@ pub fn server(
         App::new()
             .app_data(data.clone())
             .configure(core::routes)
+            .configure(admin::routes)
+            .configure(openapi::routes)
             .default_service(web::to(dispatch::dispatch))
             .wrap(from_fn(measured))
             .wrap(from_fn(request_id::middleware))

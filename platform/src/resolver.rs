@@ -52,6 +52,11 @@ impl LoadPlan {
     }
 }
 
+/// The version of plugin-api that this platform offers.
+pub fn api() -> Version {
+    Version::parse(powernode_plugin_api::VERSION).unwrap_or(Version::new(1, 0, 0))
+}
+
 /// Plans the loading of what a scan found; `disabled` are the state file's slugs, `api` is the version of plugin-api.
 pub fn resolve(found: &[Found], disabled: &BTreeSet<String>, api: &Version) -> LoadPlan {
     let mut plan = Planner::default();

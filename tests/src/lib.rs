@@ -6,6 +6,7 @@ pub mod artefacts;
 pub mod client;
 pub mod instance;
 pub mod library;
+pub mod next;
 pub mod postgres;
 pub mod raw;
 pub mod report;

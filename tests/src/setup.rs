@@ -57,13 +57,21 @@ impl Setup {
     ///
     /// The platform does not build, or the file system's.
     pub fn new() -> Result<Setup> {
-        let built = platform()?;
+        Setup::of(&platform()?)
+    }
+
+    /// Makes an empty place for another program of the platform.
+    ///
+    /// # Errors
+    ///
+    /// The file system's.
+    pub fn of(built: &Path) -> Result<Setup> {
         let directory = tempfile::Builder::new().prefix("powernode-").tempdir()?;
         let as_nobody = rustix::process::geteuid().is_root();
         // A link of its own, for nobody may not walk into the target directory.
         let program = directory.path().join("powernode");
-        if fs::hard_link(&built, &program).is_err() {
-            fs::copy(&built, &program).context("cannot copy the platform's program")?;
+        if fs::hard_link(built, &program).is_err() {
+            fs::copy(built, &program).context("cannot copy the platform's program")?;
         }
         for name in ["", "data", "extensions", "config"] {
             let path = directory.path().join(name);

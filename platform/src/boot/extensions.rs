@@ -11,7 +11,6 @@ use std::{
 };
 
 use powernode_abi::{HostObject, MigrationDef, plugin::SeedDef};
-use powernode_plugin_api::VERSION;
 
 use crate::{
     http::dispatch::Table,
@@ -65,8 +64,7 @@ pub struct Running {
 /// Finds the extensions, and plans their loading.
 pub fn plan(settings: &LoadSettings<'_>) -> Planned {
     let found = scan(settings.extensions);
-    let api = semver::Version::parse(VERSION).unwrap_or(semver::Version::new(1, 0, 0));
-    let plan = resolver::resolve(&found, settings.disabled, &api);
+    let plan = resolver::resolve(&found, settings.disabled, &resolver::api());
     let mut entries: Vec<Entry> = found.iter().map(|it| entry(it, settings)).collect();
     for (slug, refusal) in plan.refusals() {
         if let Some(entry) = entries.iter_mut().find(|it| it.slug == slug)

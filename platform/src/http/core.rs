@@ -1,6 +1,6 @@
 //! The core's own routes, which are there without any extension.
 
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, web, web::Data};
+use actix_web::{HttpResponse, Resource, web, web::Data};
 use diesel::prelude::*;
 use powernode_plugin_api::db::RunError;
 use prometheus_client::encoding::text::encode;
@@ -16,27 +16,19 @@ use crate::{
 /// Mounts them.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(get("/healthz", healthz))
-        .service(get("/readyz", readyz))
-        .service(get("/metrics", metrics))
-        .service(get("/api/v1/config", configuration))
-        .service(get("/api/v1/extensions/ui", ui))
-        .service(get("/api/v1/me", me))
-        .service(get("/api/v1/reports/advanced", advanced_report));
+        .service(resource("/healthz", "GET").route(web::get().to(healthz)))
+        .service(resource("/readyz", "GET").route(web::get().to(readyz)))
+        .service(resource("/metrics", "GET").route(web::get().to(metrics)))
+        .service(resource("/api/v1/config", "GET").route(web::get().to(configuration)))
+        .service(resource("/api/v1/extensions/ui", "GET").route(web::get().to(ui)))
+        .service(resource("/api/v1/me", "GET").route(web::get().to(me)))
+        .service(resource("/api/v1/reports/advanced", "GET").route(web::get().to(advanced_report)));
 }
 
-/// A path that is read; any other method is refused, and not looked for among extensions.
-fn get<F, Args>(path: &str, handler: F) -> Resource
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    let refuse = || async { Err::<HttpResponse, _>(ApiError::method_not_allowed("GET, HEAD")) };
-    web::resource(path)
-        .route(web::get().to(handler.clone()))
-        .route(web::head().to(handler))
-        .default_service(web::to(refuse))
+/// A path of the core with the methods that it has; others are answered 405.
+pub(super) fn resource(path: &str, allow: &'static str) -> Resource {
+    let refuse = move || async move { Err::<HttpResponse, _>(ApiError::method_not_allowed(allow)) };
+    web::resource(path).default_service(web::to(refuse))
 }
 
 /// The process lives.

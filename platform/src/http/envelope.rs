@@ -19,11 +19,13 @@ pub fn created(data: impl Serialize) -> HttpResponse {
 /// 200 with one page of rows.
 pub fn paged(rows: impl Serialize, page: Page, total: i64) -> HttpResponse {
     let total = u64::try_from(total).unwrap_or(0);
-    let meta: Value = json!({ "pagination": {
-        "current_page": page.page,
-        "per_page": page.per_page,
-        "total_pages": total.div_ceil(u64::from(page.per_page)),
-        "total_count": total,
-    } });
+    let meta: Value = json!({
+        "pagination": {
+            "current_page": page.page,
+            "per_page": page.per_page,
+            "total_count": total,
+            "total_pages": total.div_ceil(u64::from(page.per_page)),
+        }
+    });
     HttpResponse::Ok().json(json!({ "success": true, "data": rows, "meta": meta }))
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::dispatch::Missing;
 use crate::{
     access::{AccessError, AccountError, TokenError},
-    gate::{self, Code, FlagError},
+    gate::{self, Code, FlagError, SwitchError},
 };
 
 /// A request that cannot be answered as it was meant.
@@ -284,6 +284,12 @@ impl From<AccountError> for ApiError {
             AccountError::Name => Self::invalid("name", error.to_string()),
             AccountError::Database(_) => Self::internal(error),
         }
+    }
+}
+
+impl From<SwitchError> for ApiError {
+    fn from(error: SwitchError) -> Self {
+        Self::internal(error)
     }
 }
 

@@ -38,6 +38,12 @@ impl Page {
         }
         Ok(page)
     }
+
+    /// The part of a list that stands on this page.
+    pub fn of_list<T>(self, list: &[T]) -> impl Iterator<Item = &T> {
+        let (page, size) = (self.page as usize, self.per_page as usize);
+        list.iter().skip((page - 1).saturating_mul(size)).take(size)
+    }
 }
 
 #[cfg(test)]

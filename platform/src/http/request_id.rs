@@ -44,8 +44,14 @@ pub async fn middleware<B: MessageBody + 'static>(
     // No handle to the request may be kept here: actix asks that its router holds the only one.
     let response = next.call(request).await?;
     let mut response = match response.response().error().map(|it| envelope(it, &id)) {
-        Some(envelope) => {
-            let (http, _) = response.into_parts();
+        Some(mut envelope) => {
+            let (http, replaced) = response.into_parts();
+            // Limits and the like were written on what is replaced.
+            for (name, value) in replaced.headers() {
+                if !envelope.headers().contains_key(name) {
+                    envelope.headers_mut().append(name.clone(), value.clone());
+                }
+            }
             ServiceResponse::new(http, envelope).map_into_right_body()
         }
         None => response.map_into_left_body(),
