@@ -4,6 +4,7 @@
 
 pub mod artefacts;
 pub mod client;
+mod growth;
 pub mod instance;
 pub mod library;
 pub mod next;
