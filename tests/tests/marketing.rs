@@ -61,7 +61,7 @@ impl Marketing {
         self.ok(&format!("GET {path}"), Value::Null)
     }
 
-    /// Sends a request that must fail as `expected` says: `409 a draft campaign cannot be paused`.
+    /// Sends a request that must fail as `expected` says: `422 a draft campaign cannot be paused`.
     #[track_caller]
     fn refused(&self, request: &str, body: Value, expected: &str) {
         let answer = self.send(request, &body);
@@ -121,7 +121,7 @@ fn campaigns_live_from_draft_to_archive() -> Result<()> {
         assert!(text(&shown["created_at"]).ends_with('Z'), "{shown}");
 
         let pause = format!("POST {campaign}/pause");
-        it.refused(&pause, json!({}), "409 a draft campaign cannot be paused");
+        it.refused(&pause, json!({}), "422 a draft campaign cannot be paused");
         let schedule = format!("POST {campaign}/schedule");
         let past = json!({ "scheduled_at": "2020-01-01T00:00:00Z" });
         it.refused(&schedule, past, "422 scheduled_at: must be in the future");
@@ -138,12 +138,12 @@ fn campaigns_live_from_draft_to_archive() -> Result<()> {
             it.ok(&format!("POST {campaign}/{verb}"), json!({}));
             assert_eq!(text(&it.get(&campaign)["status"]), status, "{verb}");
         }
-        it.refused(&pause, json!({}), "409 a completed campaign cannot be paused");
+        it.refused(&pause, json!({}), "422 a completed campaign cannot be paused");
         let rename = json!({ "name": "Late" });
         let patch = format!("PATCH {campaign}");
-        it.refused(&patch, rename, "409 a completed campaign cannot be changed");
+        it.refused(&patch, rename, "422 a completed campaign cannot be changed");
         let delete = format!("DELETE {campaign}");
-        it.refused(&delete, json!({}), "409 a completed campaign cannot be deleted");
+        it.refused(&delete, json!({}), "422 a completed campaign cannot be deleted");
         it.ok(&format!("POST {campaign}/archive"), json!({}));
         assert_eq!(it.get("campaigns/statistics")["by_status"]["archived"], json!(1));
         it.ok(&delete, json!({}));
@@ -165,7 +165,7 @@ fn of_many_who_take_the_same_step_one_does() -> Result<()> {
             threads.into_iter().filter_map(|it| it.join().ok()).collect()
         });
         let count = |status| statuses.iter().filter(|it| **it == status).count();
-        assert_eq!((count(200), count(409)), (1, 7), "{statuses:?}");
+        assert_eq!((count(200), count(422)), (1, 7), "{statuses:?}");
         Ok(())
     })
 }
@@ -262,7 +262,7 @@ fn contents_are_reviewed_and_a_change_ends_the_approval() -> Result<()> {
         assert_eq!(text(&shown["status"]), "approved");
         assert!(shown["approved_by"].is_string() && shown["approved_at"].is_string(), "{shown}");
         let reject = format!("POST {content}/reject");
-        it.refused(&reject, json!({}), "409 an approved content cannot be rejected");
+        it.refused(&reject, json!({}), "422 an approved content cannot be rejected");
         assert_eq!(it.get(&format!("{contents}?status=draft")), json!([]));
 
         it.ok(&format!("PATCH {content}"), json!({ "body": "Come today." }));
@@ -306,7 +306,7 @@ fn subscribers_confirm_and_leave_by_their_token_alone() -> Result<()> {
         assert_eq!(text(&it.get(&ann)["status"]), "unsubscribed");
         assert_eq!(it.get(&list)["subscriber_count"], json!(0));
         let confirm = format!("POST {subscription}/confirm");
-        anyone.refused(&confirm, json!({}), "409 an unsubscribed subscriber cannot be confirmed");
+        anyone.refused(&confirm, json!({}), "422 an unsubscribed subscriber cannot be confirmed");
         let wrong = "POST subscriptions/00000000000000000000000000000000/confirm";
         anyone.refused(wrong, json!({}), "404 subscription not found");
         Ok(())
@@ -332,7 +332,7 @@ fn the_third_bounce_ends_a_subscription() -> Result<()> {
             "bob@example.com"
         );
         let unsubscribe = format!("POST {bob}/unsubscribe");
-        it.refused(&unsubscribe, json!({}), "409 a complained subscriber cannot be unsubscribed");
+        it.refused(&unsubscribe, json!({}), "422 a complained subscriber cannot be unsubscribed");
         Ok(())
     })
 }
@@ -386,7 +386,7 @@ fn a_campaign_goes_to_its_lists() -> Result<()> {
         assert_eq!(it.get(&audience), json!([]));
         let social = it.ok("POST campaigns", json!({ "name": "Posts", "campaign_type": "social" }));
         let put = format!("PUT campaigns/{}/{list}", text(&social["id"]));
-        it.refused(&put, json!({}), "409 a campaign of the type social sends no e-mail");
+        it.refused(&put, json!({}), "422 campaign_type: a campaign of the type social sends no e-mail");
         it.ok(&format!("PUT {one}"), json!({}));
         it.ok(&format!("DELETE {list}"), json!({}));
         assert_eq!(it.get(&audience), json!([]));

@@ -185,7 +185,7 @@ impl Campaign {
         }
     }
 
-    /// Changes what the client sent; 409 where the campaign is over, 422 where it is not valid.
+    /// Changes what the client sent; 422 where the campaign is over, or where it is not valid.
     pub fn change(&mut self, change: ChangeCampaign, now: DateTime<Utc>) -> Result<()> {
         self.may_be_changed()?;
         set(&mut self.name, change.name.map(|it| it.trim().to_owned()));
@@ -201,7 +201,7 @@ impl Campaign {
         self.validate()
     }
 
-    /// 409 once it is over; its contents and lists then stay as well.
+    /// 422 once it is over; its contents and lists then stay as well.
     pub fn may_be_changed(&self) -> Result<()> {
         match self.status {
             Draft | Scheduled | Active | Paused => Ok(()),
@@ -209,7 +209,7 @@ impl Campaign {
         }
     }
 
-    /// Takes a step; 409 where the campaign's state does not allow it.
+    /// Takes a step; 422 where the campaign's state does not allow it.
     pub fn take(&mut self, step: &Step<Status>, now: DateTime<Utc>) -> Result<()> {
         self.status = step.take(CAMPAIGN, self.status)?;
         self.paused_at = (self.status == Paused).then_some(now);
@@ -222,7 +222,7 @@ impl Campaign {
         Ok(())
     }
 
-    /// 409 unless it may be deleted: one that sent something is history.
+    /// 422 unless it may be deleted: one that sent something is history.
     pub fn may_be_deleted(&self) -> Result<()> {
         match self.status {
             Draft | Scheduled | Archived => Ok(()),

@@ -175,7 +175,7 @@ impl Content {
         self.validate()
     }
 
-    /// Takes a step of the review; 409 where the content's state does not allow it.
+    /// Takes a step of the review; 422 where the content's state does not allow it.
     pub fn take(&mut self, step: &Step<Status>, actor: Actor) -> Result<()> {
         self.status = step.take(CONTENT, self.status)?;
         if self.status == Approved {

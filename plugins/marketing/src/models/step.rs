@@ -16,7 +16,7 @@ pub struct Step<S: 'static> {
 }
 
 impl<S: Copy + PartialEq + Display> Step<S> {
-    /// The state after this step; 409 where `what` is in a state that does not allow it.
+    /// The state after this step; 422 where `what` is in a state that does not allow it.
     pub fn take(&self, what: &str, state: S) -> Result<S> {
         if self.from.contains(&state) {
             return Ok(self.to);
@@ -25,9 +25,9 @@ impl<S: Copy + PartialEq + Display> Step<S> {
     }
 }
 
-/// `an active campaign cannot be deleted`, as 409.
+/// `an active campaign cannot be deleted`, as 422.
 pub fn refusal(what: &str, state: impl Display, done: &str) -> Error {
     let state = state.to_string();
     let article = if state.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    Error::conflict(format!("{article} {state} {what} cannot be {done}"))
+    Error::new(422, "ILLEGAL_TRANSITION", format!("{article} {state} {what} cannot be {done}"))
 }

@@ -190,7 +190,7 @@ impl Subscriber {
         self.validate()
     }
 
-    /// Takes a step; 409 where the subscriber's state does not allow it.
+    /// Takes a step; 422 where the subscriber's state does not allow it.
     pub fn take(&mut self, step: &Step<Status>, now: DateTime<Utc>) -> Result<()> {
         self.status = step.take(SUBSCRIBER, self.status)?;
         match self.status {

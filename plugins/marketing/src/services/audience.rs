@@ -37,7 +37,10 @@ pub fn attach(
     campaign.may_be_changed()?;
     if !campaign.campaign_type.sends_by(Channel::Email) {
         let kind = campaign.campaign_type;
-        return Err(Error::conflict(format!("a campaign of the type {kind} sends no e-mail")));
+        return Err(Error::invalid(
+            "campaign_type",
+            format!("a campaign of the type {kind} sends no e-mail"),
+        ));
     }
     let row = (
         audience::marketing_campaign_id.eq(campaign.id),

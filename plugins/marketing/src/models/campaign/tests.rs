@@ -42,7 +42,7 @@ fn each_state_allows_its_own_steps() {
 #[track_caller]
 fn refused(status: Status, step: &Step<Status>, expected: &str) {
     let error = in_state(status).take(step, DateTime::UNIX_EPOCH).unwrap_err();
-    assert_eq!((error.status(), error.to_string().as_str()), (409, expected));
+    assert_eq!((error.status(), error.to_string().as_str()), (422, expected));
 }
 
 #[test]
