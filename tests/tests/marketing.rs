@@ -386,7 +386,11 @@ fn a_campaign_goes_to_its_lists() -> Result<()> {
         assert_eq!(it.get(&audience), json!([]));
         let social = it.ok("POST campaigns", json!({ "name": "Posts", "campaign_type": "social" }));
         let put = format!("PUT campaigns/{}/{list}", text(&social["id"]));
-        it.refused(&put, json!({}), "422 campaign_type: a campaign of the type social sends no e-mail");
+        it.refused(
+            &put,
+            json!({}),
+            "422 campaign_type: a campaign of the type social sends no e-mail",
+        );
         it.ok(&format!("PUT {one}"), json!({}));
         it.ok(&format!("DELETE {list}"), json!({}));
         assert_eq!(it.get(&audience), json!([]));
