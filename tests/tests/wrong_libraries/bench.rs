@@ -236,13 +236,8 @@ pub(crate) fn look(instance: &Instance, slug: &str) -> Result<Outcome> {
         "no reason: {outcome:?}"
     );
     let answer = instance.operator().get(&format!("/api/v1/admin/extensions/{slug}"))?;
-    if instance.operator().get("/api/v1/admin/extensions")?.status == 404 {
-        return Ok(outcome);
-    }
     ensure!(answer.status == 200, "the admin API answers {}: {}", answer.status, answer.text());
-    let data = answer.data();
-    let shown = if data["extension"].is_object() { &data["extension"] } else { &data };
-    let told = Outcome::of(shown);
+    let told = Outcome::of(&answer.data());
     ensure!(
         (told.state(), &told.message) == (outcome.state(), &outcome.message),
         "the admin API says {told:?}, the command line {outcome:?}"
