@@ -53,3 +53,10 @@ fn another_interface_of_the_same_revision_is_refused_in_a_sentence() {
         "the library's interface does not fit interface 1.0 of this platform: in `RawResponse` the platform has the field `content_type`, the library `content_kind`",
     );
 }
+
+#[test]
+fn another_abi_stable_is_refused_in_a_sentence() {
+    let library =
+        faulty().patched("abi stable library for Rust", "abi stable library for Dust").unwrap();
+    check(&library, "the library is built on another abi_stable than this platform");
+}

@@ -35,8 +35,10 @@ pub enum OpenError {
     #[error("`{}` exports no powernode extension", .0.display())]
     Foreign(PathBuf, #[source] libloading::Error),
     /// Its copy of abi_stable is another.
-    #[error("the library's boundary is not this platform's")]
-    Header(#[source] LibraryError),
+    #[error(
+        "the library is built on another abi_stable than this platform; build it with the powernode-plugin-api of interface {ABI_VERSION}"
+    )]
+    Header,
     /// Its interface is not within this one's, nor this within its.
     #[error("the library's interface does not fit interface {ABI_VERSION} of this platform: {0}")]
     Layout(String),
@@ -50,7 +52,7 @@ impl OpenError {
         let (stage, code) = match self {
             Self::Link(..) => (Stage::Open, "link_failed"),
             Self::Foreign(..) => (Stage::Open, "foreign_library"),
-            Self::Header(_) => (Stage::Check, "abi_mismatch"),
+            Self::Header => (Stage::Check, "abi_mismatch"),
             Self::Layout(_) => (Stage::Check, "abi_mismatch"),
             Self::Root(_) => (Stage::Open, "init_failed"),
         };
@@ -80,7 +82,10 @@ pub fn open(path: &Path) -> Result<PluginRootRef, OpenError> {
             .map_err(|error| OpenError::Foreign(path.to_owned(), error))?;
     // Values of the library live in all rooms, until the process ends.
     mem::forget(library);
-    let header = header.upgrade().map_err(OpenError::Header)?;
+    let header = header.upgrade().map_err(|error| {
+        tracing::debug!(library = %path.display(), "{error}");
+        OpenError::Header
+    })?;
     let theirs =
         header.layout().ok_or_else(|| OpenError::Layout("it does not describe itself".into()))?;
     check::compatible(theirs).map_err(|mismatch| {
