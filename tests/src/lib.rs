@@ -4,7 +4,6 @@
 
 pub mod artefacts;
 pub mod client;
-mod growth;
 pub mod instance;
 pub mod library;
 pub mod next;

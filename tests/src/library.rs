@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use crate::{artefacts, growth};
+use crate::artefacts;
 
 /// The slug that the fixtures are built with; a copy's slug is as long.
 pub const PLACEHOLDER: &str = "fixture-000";
@@ -25,8 +25,6 @@ pub enum Build {
     Aborts,
     /// Structs are laid out in another order.
     OtherLayout,
-    /// Against the interface one minor version on.
-    Newer,
 }
 
 /// A library's bytes.
@@ -153,22 +151,17 @@ impl Build {
             Self::Aborts => ("fixtures", "aborts"),
             // Flags of the compiler make everything anew: a directory of their own keeps both.
             Self::OtherLayout => ("fixtures-layout", "dev"),
-            Self::Newer => ("fixtures-newer", "dev"),
         };
         let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = done.get(&(self, name.to_owned())) {
             return Ok(path.clone());
         }
         let target = artefacts::target().join(target);
-        let manifest = match self {
-            Self::Newer => growth::sources()?,
-            _ => artefacts::root().join("tests/fixtures/Cargo.toml"),
-        };
         artefacts::cargo(|cargo| {
             cargo
                 .args(["build", "--quiet", "--package", name, "--profile", profile])
                 .arg("--manifest-path")
-                .arg(&manifest)
+                .arg(artefacts::root().join("tests/fixtures/Cargo.toml"))
                 .arg("--target-dir")
                 .arg(&target);
             if self == Self::OtherLayout {
