@@ -26,7 +26,7 @@ use crate::{
 
 /// Exports an extension from a `cdylib`.
 ///
-/// ```ignore
+/// ```text
 /// powernode_plugin_api::export_extension!(Shop, slug = "shop");
 /// ```
 ///

@@ -4,7 +4,7 @@ use crate::{answer::Answer, error::Result, extract::Extract, operation::Operatio
 
 /// An `async fn` that takes a [`Call`] and up to three things that it asks for, and answers.
 ///
-/// ```ignore
+/// ```text
 /// async fn show(call: Call<Shop>, Path(id): Path<Uuid>) -> Result<Json<Order>> { … }
 /// ```
 pub trait Handler<E, Args>: Clone + Send + Sync + 'static {

@@ -2,7 +2,7 @@
 //!
 //! Implement [`Extension`], add routes, and export the library:
 //!
-//! ```ignore
+//! ```text
 //! #![forbid(unsafe_code)]
 //! use powernode_plugin_api::prelude::*;
 //!

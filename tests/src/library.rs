@@ -34,6 +34,20 @@ pub struct Library {
     file: String,
 }
 
+/// Builds a crate that is in no workspace of ours, with what was built for the extensions.
+///
+/// # Errors
+///
+/// It does not build.
+pub fn built_apart(manifest: &Path, name: &str) -> Result<PathBuf> {
+    let target = artefacts::target().join("plugins");
+    artefacts::cargo(|cargo| {
+        cargo.args(["build", "--quiet", "--manifest-path"]).arg(manifest);
+        cargo.arg("--target-dir").arg(&target).env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
+    })?;
+    artefacts::library(&target.join("debug"), name)
+}
+
 impl Library {
     /// The fixture `name`, which is built first if it is not up to date.
     ///

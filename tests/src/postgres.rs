@@ -84,6 +84,34 @@ impl Cluster {
         run(Command::new(program("psql")).args(["-q", "-o", "/dev/null", "-c", sql, database]))
     }
 
+    /// Takes a database away, until it is given back: its connections end, and new ones are refused.
+    ///
+    /// # Errors
+    ///
+    /// What `psql` says.
+    pub fn take_away(&self, database: &str) -> Result<()> {
+        let name = database.rsplit('/').next().unwrap_or_default();
+        self.administer(&format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS false"))?;
+        self.administer(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        ))
+    }
+
+    /// Gives a database back.
+    ///
+    /// # Errors
+    ///
+    /// What `psql` says.
+    pub fn give_back(&self, database: &str) -> Result<()> {
+        let name = database.rsplit('/').next().unwrap_or_default();
+        self.administer(&format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS true"))
+    }
+
+    fn administer(&self, sql: &str) -> Result<()> {
+        let address = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
+        run(Command::new(program("psql")).args(["-q", "-o", "/dev/null", "-c", sql, &address]))
+    }
+
     /// The process of the server.
     pub fn process(&self) -> u32 {
         self.process

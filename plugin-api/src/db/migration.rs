@@ -12,7 +12,7 @@ const NO_TRANSACTION: &str = "-- powernode: no-transaction";
 /// `up.sql` whose first line is `-- powernode: no-transaction` runs outside of a
 /// transaction, as `CREATE INDEX CONCURRENTLY` must.
 ///
-/// ```ignore
+/// ```text
 /// use powernode_plugin_api::migrations;
 ///
 /// let all = migrations!["2026-01-31-120000_create_campaigns", "2026-02-07-090000_add_lists"];
