@@ -1,7 +1,5 @@
 //! The flags' database goes away and comes back: the last flags answer, one warning says so, and nobody gets a 500.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its setup fails")]
-
 use std::time::Duration;
 
 use powernode_tests::{instance::within, postgres::Cluster, setup::Setup};
