@@ -1,6 +1,6 @@
 //! The core's own routes, which are there without any extension.
 
-use actix_web::{HttpResponse, Resource, web, web::Data};
+use actix_web::{HttpResponse, Resource, Route, guard, web, web::Data};
 use diesel::prelude::*;
 use powernode_plugin_api::db::RunError;
 use prometheus_client::encoding::text::encode;
@@ -16,19 +16,26 @@ use crate::{
 /// Mounts them.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(resource("/healthz", "GET").route(web::get().to(healthz)))
-        .service(resource("/readyz", "GET").route(web::get().to(readyz)))
-        .service(resource("/metrics", "GET").route(web::get().to(metrics)))
-        .service(resource("/api/v1/config", "GET").route(web::get().to(configuration)))
-        .service(resource("/api/v1/extensions/ui", "GET").route(web::get().to(ui)))
-        .service(resource("/api/v1/me", "GET").route(web::get().to(me)))
-        .service(resource("/api/v1/reports/advanced", "GET").route(web::get().to(advanced_report)));
+        .service(resource("/healthz", "GET, HEAD").route(get().to(healthz)))
+        .service(resource("/readyz", "GET, HEAD").route(get().to(readyz)))
+        .service(resource("/metrics", "GET, HEAD").route(get().to(metrics)))
+        .service(resource("/api/v1/config", "GET, HEAD").route(get().to(configuration)))
+        .service(resource("/api/v1/extensions/ui", "GET, HEAD").route(get().to(ui)))
+        .service(resource("/api/v1/me", "GET, HEAD").route(get().to(me)))
+        .service(
+            resource("/api/v1/reports/advanced", "GET, HEAD").route(get().to(advanced_report)),
+        );
 }
 
 /// A path of the core with the methods that it has; others are answered 405.
 pub(super) fn resource(path: &str, allow: &'static str) -> Resource {
     let refuse = move || async move { Err::<HttpResponse, _>(ApiError::method_not_allowed(allow)) };
     web::resource(path).default_service(web::to(refuse))
+}
+
+/// A route that reads: `GET`, and `HEAD` as the same without the body.
+pub(super) fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// The process lives.

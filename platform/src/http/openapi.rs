@@ -6,7 +6,10 @@ use actix_web::{HttpResponse, web, web::Data};
 use powernode_plugin_api::operation::{Identity, Operation};
 use serde_json::{Map, Value, json};
 
-use super::{core::resource, state::Platform};
+use super::{
+    core::{get, resource},
+    state::Platform,
+};
 use crate::registry::Mounted;
 
 /// The core's operations: method, path, the permission that they ask for, what they do.
@@ -100,7 +103,7 @@ pub const CORE: [(&str, &str, &str, &str); 33] = [
 
 /// Mounts it.
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.service(resource("/api/openapi.json", "GET").route(web::get().to(document)));
+    config.service(resource("/api/openapi.json", "GET, HEAD").route(get().to(document)));
 }
 
 async fn document(platform: Data<Platform>) -> HttpResponse {

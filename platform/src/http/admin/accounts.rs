@@ -7,7 +7,12 @@ use actix_web::{
 use serde::Deserialize;
 
 use crate::http::{
-    body::Json, caller::Caller, core::resource, envelope, error::ApiError, page::Page,
+    body::Json,
+    caller::Caller,
+    core::{get, resource},
+    envelope,
+    error::ApiError,
+    page::Page,
     state::Platform,
 };
 
@@ -17,9 +22,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     let base = "/api/v1/admin/accounts";
     config
         .service(
-            resource(base, "GET, POST").route(web::get().to(list)).route(web::post().to(create)),
+            resource(base, "GET, HEAD, POST").route(get().to(list)).route(web::post().to(create)),
         )
-        .service(resource(&format!("{base}/{{id}}/users"), "GET").route(web::get().to(users)));
+        .service(resource(&format!("{base}/{{id}}/users"), "GET, HEAD").route(get().to(users)));
 }
 
 async fn list(

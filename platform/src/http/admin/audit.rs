@@ -10,7 +10,12 @@ use serde::Deserialize;
 use crate::{
     audit::{self, Filter},
     http::{
-        caller::Caller, core::resource, envelope, error::ApiError, page::Page, state::Platform,
+        caller::Caller,
+        core::{get, resource},
+        envelope,
+        error::ApiError,
+        page::Page,
+        state::Platform,
     },
 };
 
@@ -18,7 +23,7 @@ use crate::{
 const LAST_YEAR: i32 = 9999;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(resource("/api/v1/admin/audit", "GET").route(web::get().to(list)));
+    config.service(resource("/api/v1/admin/audit", "GET, HEAD").route(get().to(list)));
 }
 
 #[derive(Deserialize)]

@@ -13,13 +13,17 @@ use uuid::Uuid;
 use crate::{
     gate::{Actor, ActorId},
     http::{
-        caller::Caller, core::resource, dispatch::Missing, envelope, error::ApiError,
+        caller::Caller,
+        core::{get, resource},
+        dispatch::Missing,
+        envelope,
+        error::ApiError,
         state::Platform,
     },
 };
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(resource("/api/v1/admin/explain", "GET").route(web::get().to(explain)));
+    config.service(resource("/api/v1/admin/explain", "GET, HEAD").route(get().to(explain)));
 }
 
 #[derive(Deserialize)]

@@ -12,7 +12,12 @@ use serde_json::{Value, json};
 use crate::{
     gate::{Edit, Explanation},
     http::{
-        body::Json, caller::Caller, core::resource, envelope, error::ApiError, page::Page,
+        body::Json,
+        caller::Caller,
+        core::{get, resource},
+        envelope,
+        error::ApiError,
+        page::Page,
         state::Platform,
     },
     package::scan,
@@ -26,10 +31,12 @@ const MANAGE: &str = "admin.extensions.manage";
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let base = "/api/v1/admin/extensions";
     config
-        .service(resource(base, "GET").route(web::get().to(list)))
+        .service(resource(base, "GET, HEAD").route(get().to(list)))
         .service(resource(&format!("{base}/rescan"), "POST").route(web::post().to(rescan)))
-        .service(resource(&format!("{base}/{{slug}}"), "GET").route(web::get().to(show)))
-        .service(resource(&format!("{base}/{{slug}}/explain"), "GET").route(web::get().to(explain)))
+        .service(resource(&format!("{base}/{{slug}}"), "GET, HEAD").route(get().to(show)))
+        .service(
+            resource(&format!("{base}/{{slug}}/explain"), "GET, HEAD").route(get().to(explain)),
+        )
         .service(resource(&format!("{base}/{{slug}}/flag"), "PUT").route(web::put().to(flag)))
         .service(resource(&format!("{base}/{{slug}}/state"), "PUT").route(web::put().to(state)))
         .service(

@@ -10,7 +10,12 @@ use serde_json::{Value, json};
 use crate::{
     gate::{ActorId, Edit, Flag, Percentage},
     http::{
-        body::Json, caller::Caller, core::resource, envelope, error::ApiError, page::Page,
+        body::Json,
+        caller::Caller,
+        core::{get, resource},
+        envelope,
+        error::ApiError,
+        page::Page,
         state::Platform,
     },
 };
@@ -24,9 +29,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     let ((actors, actor), (groups, group)) = (listed("actors"), listed("groups"));
     config
         .service(
-            resource(all, "GET, POST").route(web::get().to(list)).route(web::post().to(create)),
+            resource(all, "GET, HEAD, POST").route(get().to(list)).route(web::post().to(create)),
         )
-        .service(resource(one, "GET, PUT").route(web::get().to(show)).route(web::put().to(set)))
+        .service(resource(one, "GET, HEAD, PUT").route(get().to(show)).route(web::put().to(set)))
         .service(resource(&actors, "POST").route(web::post().to(add_actor)))
         .service(resource(&actor, "DELETE").route(web::delete().to(remove_actor)))
         .service(resource(&groups, "POST").route(web::post().to(add_group)))

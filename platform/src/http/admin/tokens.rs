@@ -12,7 +12,12 @@ use uuid::Uuid;
 use crate::{
     access::{NewToken, Scopes},
     http::{
-        body::Json, caller::Caller, core::resource, envelope, error::ApiError, page::Page,
+        body::Json,
+        caller::Caller,
+        core::{get, resource},
+        envelope,
+        error::ApiError,
+        page::Page,
         state::Platform,
     },
 };
@@ -23,7 +28,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     let base = "/api/v1/admin/tokens";
     config
         .service(
-            resource(base, "GET, POST").route(web::get().to(list)).route(web::post().to(create)),
+            resource(base, "GET, HEAD, POST").route(get().to(list)).route(web::post().to(create)),
         )
         .service(resource(&format!("{base}/{{token}}"), "DELETE").route(web::delete().to(revoke)));
 }
