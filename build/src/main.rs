@@ -63,7 +63,7 @@ fn dispatch(words: &[String]) -> Result<ExitCode> {
         "proof" => proof::proof(&Words::read(words, &[], &["--cases"], 1)?),
         "bench" => {
             install::need(install::BUILD)?;
-            let bench = ["run", "--release", "-p", "powernode-tests", "--bin", "bench", "--"];
+            let bench = ["run", "--release", "-p", "powernode-bench", "--bin", "bench", "--"];
             cargo::cargo(bench).args(words).finish("bench").map(|()| ExitCode::SUCCESS)
         }
         "report" => {

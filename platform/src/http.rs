@@ -57,6 +57,20 @@ pub fn server(
     listener: TcpListener,
     how: Listening,
 ) -> io::Result<Server> {
+    server_with(platform, listener, how, |_| ())
+}
+
+/// As [`server`], with further routes in the program itself, behind the same layers.
+///
+/// # Errors
+///
+/// As [`server`].
+pub fn server_with(
+    platform: Arc<Platform>,
+    listener: TcpListener,
+    how: Listening,
+    further: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
     // Connections take this over from the socket that accepts them: the system ends one whose
     // client reads nothing for so long, and the worker's next write fails.
     #[cfg(target_os = "linux")]
@@ -68,6 +82,7 @@ pub fn server(
             .configure(core::routes)
             .configure(admin::routes)
             .configure(openapi::routes)
+            .configure(further.clone())
             .default_service(web::to(dispatch::dispatch))
             .wrap(from_fn(measured))
             .wrap(from_fn(request_id::middleware))

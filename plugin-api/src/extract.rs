@@ -122,6 +122,10 @@ impl<T: DeserializeOwned + JsonSchema + 'static> Extract for Body<T> {
 
 /// Reads a body; an error names the field that it is about.
 fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    // Keeping the path costs more than reading: it is worth that only where something is wrong.
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| wrong_body(&error.path().to_string(), error.inner()))?;

@@ -25,6 +25,8 @@ pub enum Build {
     Aborts,
     /// Structs are laid out in another order.
     OtherLayout,
+    /// Optimized, as it is measured; the other fixtures are not built with it.
+    Optimized,
 }
 
 /// A library's bytes.
@@ -163,6 +165,7 @@ impl Build {
         let (target, profile) = match self {
             Self::Plain => return artefacts::fixture(name),
             Self::Aborts => ("fixtures", "aborts"),
+            Self::Optimized => ("fixtures", "release"),
             // Flags of the compiler make everything anew: a directory of their own keeps both.
             Self::OtherLayout => ("fixtures-layout", "dev"),
         };

@@ -68,11 +68,14 @@ impl ActorId {
     fn from_parts(parts: &[&[u8]]) -> ActorId {
         let mut bytes = [0; ACTOR_ID_MAX];
         let mut len = 0;
-        for (to, from) in bytes.iter_mut().zip(parts.iter().copied().flatten()) {
-            *to = *from;
-            len += 1;
+        // Each fits: ids of other lengths were refused.
+        for part in parts {
+            if let Some(to) = bytes.get_mut(len..len + part.len()) {
+                to.copy_from_slice(part);
+                len += part.len();
+            }
         }
-        ActorId { len, bytes }
+        ActorId { len: len as u8, bytes }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The one door: a pass, or the reason why not.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -20,7 +21,7 @@ impl Gate {
         let snapshot = self.current.load();
         match snapshot.check(extension, actor) {
             Ok(()) => Ok(Pass { extension, snapshot: snapshot.number() }),
-            Err(refusal) => Err(refusal.clone()),
+            Err(refusal) => Err(*refusal),
         }
     }
 
@@ -52,10 +53,15 @@ impl Pass {
 }
 
 /// Why a call was not let through. Its text says no more than an anonymous caller may know.
-#[derive(Clone, Debug)]
-pub struct Refusal(Arc<Facts>);
+///
+/// Each is kept once and as long as the process, so that a refusal costs no count that other threads share. There are
+/// few: one for each extension and each reason that ever closed it.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal(&'static Facts);
 
-#[derive(Debug)]
+static KNOWN: Mutex<Option<HashSet<&'static Facts>>> = Mutex::new(None);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Facts {
     code: Code,
     slug: String,
@@ -64,7 +70,15 @@ struct Facts {
 
 impl Refusal {
     pub(super) fn new(code: Code, slug: &str, reason: impl Into<String>) -> Refusal {
-        Refusal(Arc::new(Facts { code, slug: slug.to_owned(), reason: reason.into() }))
+        let facts = Facts { code, slug: slug.to_owned(), reason: reason.into() };
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get_or_insert_default();
+        if let Some(facts) = known.get(&facts) {
+            return Refusal(facts);
+        }
+        let facts: &'static Facts = Box::leak(Box::new(facts));
+        known.insert(facts);
+        Refusal(facts)
     }
 
     /// What a program tells it by.
@@ -73,12 +87,12 @@ impl Refusal {
     }
 
     /// The extension that was asked for.
-    pub fn slug(&self) -> &str {
+    pub fn slug(&self) -> &'static str {
         &self.0.slug
     }
 
     /// The whole reason, for an operator.
-    pub fn reason(&self) -> &str {
+    pub fn reason(&self) -> &'static str {
         &self.0.reason
     }
 }
@@ -99,8 +113,8 @@ impl std::error::Error for Refusal {}
 
 impl PartialEq for Refusal {
     fn eq(&self, other: &Self) -> bool {
-        let (one, other) = (&*self.0, &*other.0);
-        (one.code, &one.slug, &one.reason) == (other.code, &other.slug, &other.reason)
+        // Equal ones are the same one.
+        std::ptr::eq(self.0, other.0)
     }
 }
 

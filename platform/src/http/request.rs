@@ -1,6 +1,7 @@
 //! A request of actix, lent to an extension: nothing of it is copied.
 
 use std::{
+    cell::OnceCell,
     fmt,
     net::IpAddr,
     pin::Pin,
@@ -60,15 +61,20 @@ pub struct Incoming {
 impl Incoming {
     /// The object that the handler gets.
     pub fn into_object(self) -> RequestObject {
-        let peer = self.peer.map(|it| it.to_string()).unwrap_or_default();
-        let lent = Lent { incoming: self, peer, body: Bytes::new(), parts: Parts::default() };
+        let lent = Lent {
+            incoming: self,
+            peer: OnceCell::new(),
+            body: Bytes::new(),
+            parts: Parts::default(),
+        };
         RawRequest_TO::from_value(lent, TD_Opaque)
     }
 }
 
 struct Lent {
     incoming: Incoming,
-    peer: String,
+    // Written only where somebody asks.
+    peer: OnceCell<String>,
     body: Bytes,
     parts: Parts,
 }
@@ -156,7 +162,8 @@ impl RawRequest for Lent {
     }
 
     fn peer(&self) -> RStr<'_> {
-        self.peer.as_str().into()
+        let written = || self.incoming.peer.map(|it| it.to_string()).unwrap_or_default();
+        self.peer.get_or_init(written).as_str().into()
     }
 
     fn principal(&self) -> ROption<Principal<'_>> {

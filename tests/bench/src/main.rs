@@ -1,0 +1,74 @@
+//! The figures: what the platform costs, beside what it would cost without.
+//!
+//! Both sides of a figure are measured in one run and in turn, so that what else
+//! the machine does meets both.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a person runs this and reads it")]
+
+mod abi;
+mod boot;
+mod figure;
+mod gate;
+mod gates;
+mod growth;
+mod load;
+mod place;
+mod routes;
+mod toggle;
+
+use std::{env, process::ExitCode};
+
+use anyhow::Result;
+use powernode::package::PROBE_COMMAND;
+use powernode_tests::artefacts;
+
+use self::figure::Figure;
+
+/// A group of figures.
+type Measure = fn() -> Result<Vec<Figure>>;
+
+const ALL: &[(&str, Measure)] = &[
+    ("gate", gate::measure),
+    ("abi", abi::measure),
+    ("routes", routes::measure),
+    ("growth", growth::measure),
+    ("boot", boot::measure),
+    ("toggle", toggle::measure),
+];
+
+fn main() -> ExitCode {
+    // Booting in this process probes libraries with this program.
+    if env::args().nth(1).as_deref() == Some(PROBE_COMMAND) {
+        return powernode::commands::main(env::args_os());
+    }
+    match run(&env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the groups that are named, or all.
+fn run(names: &[String]) -> Result<ExitCode> {
+    if cfg!(debug_assertions) {
+        eprintln!("warning: figures of a debug build say nothing");
+    }
+    let chosen =
+        ALL.iter().filter(|(name, _)| names.is_empty() || names.iter().any(|it| it == name));
+    let mut figures = Vec::new();
+    for (name, measure) in chosen {
+        eprintln!("measuring: {name}");
+        figures.extend(measure()?);
+    }
+    let path = artefacts::target().join("bench/summary.json");
+    figure::write(&figures, &path)?;
+    println!("{}\n{}", figure::table(&figures), path.display());
+    let missed: Vec<_> = figures.iter().filter(|it| it.is_missed()).map(Figure::name).collect();
+    if !missed.is_empty() {
+        println!("missed: {}", missed.join(", "));
+    }
+    Ok(ExitCode::SUCCESS)
+}
