@@ -40,29 +40,27 @@ impl Figure {
 
     /// Asks that the ratio, or the value where there is none, be `most` at most.
     #[must_use]
-    pub(crate) fn at_most(mut self, most: f64) -> Self {
-        self.bar = Some(format!("<= {most}{}", self.judged_unit()));
-        self.ok &= self.judged() <= most;
-        self
+    pub(crate) fn at_most(self, most: f64) -> Self {
+        let (bar, holds) = (format!("<= {most}{}", self.judged_unit()), self.judged() <= most);
+        self.and(&bar, holds)
     }
 
     /// Asks that the value and the baseline, each by itself, be `most` at most.
     #[must_use]
-    pub(crate) fn both_at_most(mut self, most: f64) -> Self {
-        self.bar = Some(format!("<= {most} {}", self.unit));
-        self.ok &= self.value <= most && self.baseline.is_none_or(|it| it <= most);
-        self
+    pub(crate) fn both_at_most(self, most: f64) -> Self {
+        let holds = self.value <= most && self.baseline.is_none_or(|it| it <= most);
+        let bar = format!("<= {most} {}", self.unit);
+        self.and(&bar, holds)
     }
 
     /// Asks that the ratio, or the value where there is none, be `least` at least.
     #[must_use]
-    pub(crate) fn at_least(mut self, least: f64) -> Self {
-        self.bar = Some(format!(">= {least}{}", self.judged_unit()));
-        self.ok &= self.judged() >= least;
-        self
+    pub(crate) fn at_least(self, least: f64) -> Self {
+        let (bar, holds) = (format!(">= {least}{}", self.judged_unit()), self.judged() >= least);
+        self.and(&bar, holds)
     }
 
-    /// Asks for something that the value does not show.
+    /// Asks for something more.
     #[must_use]
     pub(crate) fn and(mut self, what: &str, holds: bool) -> Self {
         let bar = self.bar.take();
