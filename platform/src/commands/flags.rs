@@ -110,9 +110,9 @@ fn state(flag: &Flag) -> String {
             let actors = gates.actors.iter().map(|it| it.as_str().to_owned());
             let groups = gates.groups.iter().map(|it| format!("group {it}"));
             let share = (!gates.percentage_of_actors.is_zero())
-                .then(|| format!("{} of actors", gates.percentage_of_actors));
+                .then(|| format!("{}% of actors", gates.percentage_of_actors));
             let time = (!gates.percentage_of_time.is_zero())
-                .then(|| format!("{} of the time", gates.percentage_of_time));
+                .then(|| format!("{}% of the time", gates.percentage_of_time));
             let whom: Vec<_> = actors.chain(groups).chain(share).chain(time).collect();
             format!("on for {}", whom.join(", "))
         }
