@@ -119,18 +119,24 @@ impl Quota {
     }
 }
 
-/// The sender's address: the last of `X-Forwarded-For` that is no trusted proxy, if the peer is one.
-pub fn address(peer: IpAddr, forwarded: Option<&str>, trusted: &[Network]) -> IpAddr {
+/// The sender's address: the nearest hop that is no trusted proxy, if the peer is one.
+///
+/// `hops` are those of `X-Forwarded-For`, the last one first.
+pub fn address<'a>(
+    peer: IpAddr,
+    hops: impl Iterator<Item = &'a [u8]>,
+    trusted: &[Network],
+) -> IpAddr {
     let is_trusted = |it: IpAddr| trusted.iter().any(|network| network.contains(it));
     if !is_trusted(peer) {
         return peer;
     }
-    let hops = forwarded.unwrap_or_default().rsplit(',').map(|it| it.trim().parse::<IpAddr>());
+    let hops = hops.map(|it| std::str::from_utf8(it).ok()?.trim().parse::<IpAddr>().ok());
     for hop in hops {
         match hop {
-            Ok(hop) if is_trusted(hop) => {}
-            Ok(hop) => return hop,
-            Err(_) => return peer,
+            Some(hop) if is_trusted(hop) => {}
+            Some(hop) => return hop,
+            None => return peer,
         }
     }
     peer
@@ -168,7 +174,10 @@ mod tests {
     fn only_trusted_proxies_are_believed() {
         let trusted = ["10.0.0.0/8".parse().unwrap()];
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let of = |peer, forwarded| address(ip(peer), forwarded, &trusted);
+        let of = |peer, forwarded: Option<&str>| {
+            let hops = forwarded.into_iter().flat_map(|it| it.as_bytes().rsplit(|it| *it == b','));
+            address(ip(peer), hops, &trusted)
+        };
         assert_eq!(of("192.0.2.1", Some("198.51.100.7")), ip("192.0.2.1"));
         assert_eq!(of("10.0.0.1", Some("203.0.113.9, 198.51.100.7, 10.0.0.2")), ip("198.51.100.7"));
         assert_eq!(of("10.0.0.1", Some("junk")), ip("10.0.0.1"));

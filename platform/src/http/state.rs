@@ -91,8 +91,10 @@ impl Platform {
     /// The sender's address.
     pub fn address(&self, request: &HttpRequest) -> Option<IpAddr> {
         let peer = request.peer_addr()?.ip();
-        let forwarded = request.headers().get("x-forwarded-for").and_then(|it| it.to_str().ok());
-        Some(limits::address(peer, forwarded, &self.trusted))
+        // A proxy may add a line of its own: all lines are one list, and the last hop is the nearest.
+        let lines = request.headers().get_all("x-forwarded-for");
+        let hops = lines.rev().flat_map(|it| it.as_bytes().rsplit(|it| *it == b','));
+        Some(limits::address(peer, hops, &self.trusted))
     }
 
     /// Counts a panic of an extension, and quarantines it where it is the one too many.
