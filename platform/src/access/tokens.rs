@@ -1,6 +1,6 @@
 //! Making, listing and revoking tokens.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use diesel::{dsl::insert_into, prelude::*};
 use powernode_plugin_api::db::{HostConnection, RunError};
 use serde::Serialize;
@@ -10,8 +10,13 @@ use uuid::Uuid;
 use super::{Access, Scopes, Secret};
 use crate::{
     audit::{self, By, Entry},
-    db::schema::core_tokens,
+    db::schema::{core_accounts, core_tokens, core_users},
 };
+
+/// Characters of a name at most.
+const LONGEST_NAME: usize = 200;
+/// The last year in which a token may end: later ones sort wrongly as text.
+const LAST_YEAR: i32 = 9999;
 
 /// A token, without its secret.
 #[derive(Clone, Debug, Queryable, Selectable, Serialize)]
@@ -63,6 +68,18 @@ pub enum TokenError {
     /// No such account.
     #[error("there is no account `{0}`")]
     NoAccount(Uuid),
+    /// No such user in that account.
+    #[error("there is no user `{0}` in that account")]
+    NoUser(Uuid),
+    /// The name is empty or too long.
+    #[error("the name must have 1 to 200 characters")]
+    Name,
+    /// It ends in a year that no database can order as text.
+    #[error("the end must be in a year before 10000")]
+    Expiry,
+    /// Several tokens show the same.
+    #[error("several tokens are shown as `{0}`: name the one by its id")]
+    Ambiguous(String),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     NoRandomness,
@@ -83,7 +100,18 @@ impl Access {
     /// # Errors
     ///
     /// [`TokenError`].
-    pub async fn create_token(&self, new: NewToken, by: By) -> Result<(Token, Secret), TokenError> {
+    pub async fn create_token(
+        &self,
+        mut new: NewToken,
+        by: By,
+    ) -> Result<(Token, Secret), TokenError> {
+        new.name = new.name.trim().to_owned();
+        if !(1..=LONGEST_NAME).contains(&new.name.chars().count()) {
+            return Err(TokenError::Name);
+        }
+        if new.expires_at.is_some_and(|it| it.year() > LAST_YEAR) {
+            return Err(TokenError::Expiry);
+        }
         let secret = Secret::generate().map_err(|_| TokenError::NoRandomness)?;
         let kept = secret.clone();
         let token = self.core.transaction(move |conn| insert(conn, &new, &kept, &by)).await?;
@@ -110,6 +138,16 @@ impl Access {
             .await
     }
 
+    /// The token with that id or shown prefix.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`].
+    pub async fn token(&self, token: &str) -> Result<Token, TokenError> {
+        let wanted = token.to_owned();
+        self.core.read(move |conn| find(conn, wanted)).await
+    }
+
     /// Revokes the token with that id or shown prefix; it is refused from the next request on.
     ///
     /// # Errors
@@ -120,12 +158,7 @@ impl Access {
         let token = self
             .core
             .transaction(move |conn| {
-                let all = core_tokens::table.select(Token::as_select());
-                let found: Option<Token> = match wanted.parse::<Uuid>() {
-                    Ok(id) => all.filter(core_tokens::id.eq(id)).first(conn).optional()?,
-                    Err(_) => all.filter(core_tokens::prefix.eq(&wanted)).first(conn).optional()?,
-                };
-                let before = found.ok_or(TokenError::Unknown(wanted))?;
+                let before = find(conn, wanted)?;
                 let token: Token = diesel::update(core_tokens::table.find(before.id))
                     .set(core_tokens::revoked_at.eq(before.revoked_at.unwrap_or(by.at)))
                     .returning(Token::as_returning())
@@ -142,17 +175,35 @@ impl Access {
     }
 }
 
+fn find(conn: &mut HostConnection, wanted: String) -> Result<Token, TokenError> {
+    let all = core_tokens::table.select(Token::as_select()).limit(2);
+    let mut found: Vec<Token> = match wanted.parse::<Uuid>() {
+        Ok(id) => all.filter(core_tokens::id.eq(id)).load(conn)?,
+        Err(_) => all.filter(core_tokens::prefix.eq(&wanted)).load(conn)?,
+    };
+    match (found.pop(), found.pop()) {
+        (Some(token), None) => Ok(token),
+        (Some(_), Some(_)) => Err(TokenError::Ambiguous(wanted)),
+        (None, _) => Err(TokenError::Unknown(wanted)),
+    }
+}
+
 pub(super) fn insert(
     conn: &mut HostConnection,
     new: &NewToken,
     secret: &Secret,
     by: &By,
 ) -> Result<Token, TokenError> {
-    use crate::db::schema::core_accounts;
     let known: i64 =
         core_accounts::table.filter(core_accounts::id.eq(new.account)).count().get_result(conn)?;
     if known == 0 {
         return Err(TokenError::NoAccount(new.account));
+    }
+    if let Some(user) = new.user {
+        let own = core_users::table.find(user).filter(core_users::account_id.eq(new.account));
+        if own.count().get_result::<i64>(conn)? == 0 {
+            return Err(TokenError::NoUser(user));
+        }
     }
     let token: Token = insert_into(core_tokens::table)
         .values((
@@ -168,9 +219,14 @@ pub(super) fn insert(
         ))
         .returning(Token::as_returning())
         .get_result(conn)?;
-    let entry = Entry::new("token.create", format!("token/{}", token.prefix)).with_after(
-        json!({ "name": token.name, "scopes": token.scopes, "expires_at": token.expires_at }),
-    );
-    audit::append(conn, by, entry)?;
+    let entry = Entry::new("token.create", format!("token/{}", token.prefix));
+    let after = json!({
+        "name": token.name,
+        "account_id": token.account_id,
+        "user_id": token.user_id,
+        "scopes": token.scopes,
+        "expires_at": token.expires_at,
+    });
+    audit::append(conn, by, entry.with_after(after))?;
     Ok(token)
 }

@@ -272,6 +272,10 @@ impl From<TokenError> for ApiError {
         match error {
             TokenError::Unknown(_) => Self::not_found("token"),
             TokenError::NoAccount(_) => Self::invalid("account_id", error.to_string()),
+            TokenError::NoUser(_) => Self::invalid("user_id", error.to_string()),
+            TokenError::Name => Self::invalid("name", error.to_string()),
+            TokenError::Expiry => Self::invalid("expires_at", error.to_string()),
+            TokenError::Ambiguous(_) => Self::conflict(error.to_string()),
             TokenError::NoRandomness | TokenError::Database(_) => Self::internal(error),
         }
     }
