@@ -10,7 +10,7 @@ use std::{
 use actix_web::{
     App, HttpMessage as _, HttpServer,
     body::{EitherBody, MessageBody},
-    dev::{Server, ServiceRequest, ServiceResponse},
+    dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
     middleware::{Next, from_fn},
     web::{self, Data},
 };
@@ -26,13 +26,18 @@ pub mod limits;
 pub mod meters;
 pub mod openapi;
 pub mod page;
+mod query;
 pub mod request;
 pub mod request_id;
 mod response;
 pub mod state;
 
 pub use self::state::Platform;
-use self::{dispatch::Owner, error::ApiError, limits::Sender};
+use self::{
+    dispatch::Owner,
+    error::ApiError,
+    limits::{Quota, Sender},
+};
 
 /// How the server listens.
 #[derive(Clone, Copy, Debug)]
@@ -76,22 +81,36 @@ pub fn server_with(
     #[cfg(target_os = "linux")]
     socket2::SockRef::from(&listener).set_tcp_user_timeout(Some(how.write_timeout))?;
     let data = Data::from(platform);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(data.clone())
-            .configure(core::routes)
-            .configure(admin::routes)
-            .configure(openapi::routes)
-            .configure(further.clone())
-            .default_service(web::to(dispatch::dispatch))
-            .wrap(from_fn(measured))
-            .wrap(from_fn(request_id::middleware))
-    })
-    .client_request_timeout(how.header_timeout)
-    .shutdown_timeout(how.drain_timeout.as_secs().max(1))
-    .disable_signals();
+    let server = HttpServer::new(move || app(data.clone(), further.clone()))
+        .client_request_timeout(how.header_timeout)
+        .shutdown_timeout(how.drain_timeout.as_secs().max(1))
+        .disable_signals();
     let server = if how.workers == 0 { server } else { server.workers(how.workers) };
     Ok(server.listen(listener)?.run())
+}
+
+/// All routes behind all layers.
+fn app(
+    platform: Data<Platform>,
+    further: impl Fn(&mut web::ServiceConfig),
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(platform)
+        .configure(core::routes)
+        .configure(admin::routes)
+        .configure(openapi::routes)
+        .configure(further)
+        .default_service(web::to(dispatch::dispatch))
+        .wrap(from_fn(measured))
+        .wrap(from_fn(request_id::middleware))
 }
 
 /// Counts requests by address before anything else is done for them, and measures all of them.
@@ -109,13 +128,21 @@ async fn measured<B: MessageBody + 'static>(
         let refusal = ApiError::rate_limited(quota.reset_in);
         let mut response = request.error_response(refusal).map_into_right_body();
         quota.write(response.headers_mut());
+        if let Some(platform) = platform {
+            let status = response.status().as_u16();
+            platform.meters.observe(None, status, begun.elapsed());
+        }
         return Ok(response);
     }
     let mut response = next.call(request).await?.map_into_left_body();
-    quota.into_iter().for_each(|it| it.write(response.headers_mut()));
+    let of_token = response.request().extensions().get::<Quota>().copied();
+    of_token.or(quota).into_iter().for_each(|it| it.write(response.headers_mut()));
     if let Some(platform) = platform {
         let owner = response.request().extensions().get::<Owner>().map(|it| it.0);
         platform.meters.observe(owner, response.status().as_u16(), begun.elapsed());
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests;

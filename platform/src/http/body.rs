@@ -1,38 +1,59 @@
-//! A JSON body on a route of the core.
+//! A JSON body on a route of the core, read once the caller is known.
 
-use std::time::Duration;
+use std::{
+    fmt,
+    future::{Ready, ready},
+    time::Duration,
+};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::CONTENT_TYPE, web::Data};
 use bytes::BytesMut;
-use futures_util::{StreamExt as _, future::LocalBoxFuture};
+use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 
-use super::{error::ApiError, state::Platform};
+use super::{error::ApiError, request::BodyLimits, state::Platform};
 
-/// The body as `T`, within the limits of size and time.
-#[derive(Clone, Copy, Debug)]
-pub struct Json<T>(pub T);
+/// A body that was not read yet: whoever may not send it is told so first.
+pub struct Body {
+    payload: Payload,
+    is_json: bool,
+    limits: BodyLimits,
+}
 
-impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
+impl Body {
+    /// The body as `T`, within the limits of size and time.
+    ///
+    /// # Errors
+    ///
+    /// 400, 408, 413, 415 and 422.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        if !self.is_json {
+            return Err(ApiError::unsupported_media_type());
+        }
+        parse(&read(self.payload, self.limits.size, self.limits.time).await?)
+    }
+}
+
+impl FromRequest for Body {
     type Error = ApiError;
-    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+    type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let missing = || ApiError::internal(anyhow::anyhow!("the handlers share nothing"));
-            let limits = request.app_data::<Data<Platform>>().ok_or_else(missing)?.timeouts.body;
-            let media = request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
-            let is_json = |it: &str| {
-                let media = it.split(';').next().unwrap_or_default().trim();
-                media.eq_ignore_ascii_case("application/json")
-            };
-            if !media.is_none_or(is_json) {
-                return Err(ApiError::unsupported_media_type());
-            }
-            let body = read(payload, limits.size, limits.time).await?;
-            parse(&body).map(Self)
-        })
+        let media = request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+        let is_json = media.is_none_or(|it| {
+            let media = it.split(';').next().unwrap_or_default().trim();
+            media.eq_ignore_ascii_case("application/json")
+        });
+        let missing = || ApiError::internal(anyhow::anyhow!("the handlers share nothing"));
+        let platform = request.app_data::<Data<Platform>>().ok_or_else(missing);
+        let limits = platform.map(|it| it.timeouts.body);
+        ready(limits.map(|limits| Self { payload: payload.take(), is_json, limits }))
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Body")
     }
 }
 

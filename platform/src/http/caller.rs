@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION, web::Data};
+use actix_web::{
+    FromRequest, HttpMessage as _, HttpRequest, dev::Payload, http::header::AUTHORIZATION,
+    web::Data,
+};
 use chrono::Utc;
 use futures_util::future::LocalBoxFuture;
 
@@ -33,6 +36,17 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// The bearer, for a handler that asks something else first.
+    ///
+    /// # Errors
+    ///
+    /// 401 without one, 429 where the token's limit is reached.
+    pub async fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        Self::from_request(request, &mut Payload::None).await
+    }
+}
+
 impl FromRequest for Caller {
     type Error = ApiError;
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
@@ -47,6 +61,10 @@ impl FromRequest for Caller {
             let principal =
                 principal.ok_or_else(|| ApiError::unauthorized("this needs a token"))?;
             let quota = platform.limits.count(Sender::Token(principal.token), Instant::now());
+            if let Some(quota) = quota {
+                // Shown in place of the address's, also where this very request is refused.
+                request.extensions_mut().insert(quota);
+            }
             if let Some(quota) = quota.filter(|it| it.exceeded) {
                 return Err(ApiError::rate_limited(quota.reset_in));
             }

@@ -1,6 +1,6 @@
 //! The core's own routes, which are there without any extension.
 
-use actix_web::{HttpResponse, Resource, Route, guard, web, web::Data};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard, web, web::Data};
 use diesel::prelude::*;
 use powernode_plugin_api::db::RunError;
 use prometheus_client::encoding::text::encode;
@@ -112,11 +112,14 @@ async fn me(platform: Data<Platform>, caller: Caller) -> Result<HttpResponse, Ap
 }
 
 /// A route of the core that asks for an extension, with the guard of the guide.
+///
+/// The guard comes before 401, as the gates of extensions do.
 async fn advanced_report(
     platform: Data<Platform>,
-    caller: Caller,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     require_business(&platform.gate)?;
+    let caller = Caller::of(&request).await?;
     caller.require("reports.read")?;
     let counts = platform.core.read(|conn| {
         Ok::<_, RunError>((

@@ -7,7 +7,7 @@ use actix_web::{
 use serde::Deserialize;
 
 use crate::http::{
-    body::Json,
+    body::Body,
     caller::Caller,
     core::{get, resource},
     envelope,
@@ -49,9 +49,10 @@ struct NewAccount {
 async fn create(
     platform: Data<Platform>,
     caller: Caller,
-    Json(new): Json<NewAccount>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     caller.require(MANAGE)?;
+    let new: NewAccount = body.json().await?;
     let core_mode = platform.gate.core_mode();
     let account = platform.access.create_account(&new.name, core_mode, caller.by()).await?;
     Ok(envelope::created(account))

@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{self, Data, Query},
+    web::{self, Data},
 };
 use chrono::{DateTime, Datelike as _, Utc};
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use crate::{
         envelope,
         error::ApiError,
         page::Page,
+        query,
         state::Platform,
     },
 };
@@ -32,25 +33,31 @@ struct Asked {
     action: Option<String>,
     subject: Option<String>,
     request_id: Option<String>,
-    since: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
+    since: Option<String>,
+    until: Option<String>,
 }
 
 async fn list(
     platform: Data<Platform>,
     caller: Caller,
     request: HttpRequest,
-    asked: Query<Asked>,
 ) -> Result<HttpResponse, ApiError> {
     caller.require("admin.audit.read")?;
     let page = Page::of(request.query_string())?;
-    let Asked { actor, action, subject, request_id, since, until } = asked.into_inner();
-    if since.iter().chain(&until).any(|it| !(0..=LAST_YEAR).contains(&it.year())) {
-        return Err(ApiError::invalid("since", "must be a year from 0 to 9999"));
-    }
+    let Asked { actor, action, subject, request_id, since, until } = query::of(&request)?;
+    let (since, until) = (moment("since", since)?, moment("until", until)?);
     let filter = Filter { actor, action, subject, request_id, since, until };
     let (number, size) = (i64::from(page.page), i64::from(page.per_page));
     let listed = platform.core.read(move |conn| audit::list(conn, &filter, number, size)).await;
     let (rows, total) = listed.map_err(ApiError::internal)?;
     Ok(envelope::paged(rows, page, total))
+}
+
+fn moment(field: &str, text: Option<String>) -> Result<Option<DateTime<Utc>>, ApiError> {
+    let must_be = "a time such as 2026-01-31T00:00:00Z";
+    let moment = query::value::<DateTime<Utc>>(field, text.as_ref(), must_be)?;
+    if moment.is_some_and(|it| !(0..=LAST_YEAR).contains(&it.year())) {
+        return Err(ApiError::invalid(field, "must be in a year from 0 to 9999"));
+    }
+    Ok(moment)
 }

@@ -1,9 +1,9 @@
 //! `/api/v1/admin/explain`: which route a request would take, and what each gate would say.
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::Method,
-    web::{self, Data, Query},
+    web::{self, Data},
 };
 use powernode_plugin_api::operation::Identity;
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use crate::{
         dispatch::Missing,
         envelope,
         error::ApiError,
+        query,
         state::Platform,
     },
 };
@@ -29,20 +30,23 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 #[derive(Deserialize)]
 struct Asked {
     method: Option<String>,
-    path: String,
-    account: Option<Uuid>,
+    path: Option<String>,
+    account: Option<String>,
 }
 
 async fn explain(
     platform: Data<Platform>,
     caller: Caller,
-    asked: Query<Asked>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     caller.require("admin.extensions.read")?;
+    let asked: Asked = query::of(&request)?;
+    let account = query::value::<Uuid>("account", asked.account.as_ref(), "the id of an account")?;
+    let path = asked.path.ok_or_else(|| ApiError::invalid("path", "is missing"))?;
     let method = asked.method.as_deref().unwrap_or("GET").to_uppercase();
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| ApiError::invalid("method", "must be a method of HTTP"))?;
-    let path = asked.path.split('?').next().unwrap_or_default();
+    let path = path.split('?').next().unwrap_or_default();
     let found = match platform.table.load().find(&method, path) {
         Ok(found) => found.mounted,
         Err(Missing::Path) => {
@@ -58,7 +62,7 @@ async fn explain(
             })));
         }
     };
-    let actor = asked.account.map(|it| Actor::of_account(ActorId::account(it)));
+    let actor = account.map(|it| Actor::of_account(ActorId::account(it)));
     let context = platform.state.context(&found.slug).await?;
     let gates = platform.gate.explain(&found.slug, actor.as_ref(), context);
     let identity = match &found.mount.operation.identity {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     gate::{Edit, Explanation},
     http::{
-        body::Json,
+        body::Body,
         caller::Caller,
         core::{get, resource},
         envelope,
@@ -111,10 +111,11 @@ async fn flag(
     platform: Data<Platform>,
     caller: Caller,
     slug: Path<String>,
-    Json(Enabled { enabled }): Json<Enabled>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     caller.require(MANAGE)?;
     let entry = find(&platform, &slug)?;
+    let Enabled { enabled } = body.json().await?;
     let manifest = entry.manifest.as_ref().ok_or_else(|| {
         ApiError::conflict(format!(
             "`{}` has no manifest that can be read, and so no flag",
@@ -139,10 +140,11 @@ async fn state(
     platform: Data<Platform>,
     caller: Caller,
     slug: Path<String>,
-    Json(Disabled { disabled }): Json<Disabled>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     caller.require(MANAGE)?;
     let entry = find(&platform, &slug)?;
+    let Disabled { disabled } = body.json().await?;
     let changed = platform.state.set(&entry.slug, disabled, caller.by()).await?;
     let is_disabled = entry.state == crate::registry::State::Disabled;
     Ok(envelope::ok(json!({

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     gate::{ActorId, Edit, Flag, Percentage},
     http::{
-        body::Json,
+        body::Body,
         caller::Caller,
         core::{get, resource},
         envelope,
@@ -70,9 +70,10 @@ struct NewFlag {
 async fn create(
     platform: Data<Platform>,
     caller: Caller,
-    Json(new): Json<NewFlag>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     caller.require(MANAGE)?;
+    let new: NewFlag = body.json().await?;
     let flag = platform.flags.create(&new.name, &new.description, caller.by()).await?;
     Ok(envelope::created(shown(&flag)))
 }
@@ -97,8 +98,10 @@ async fn set(
     platform: Data<Platform>,
     caller: Caller,
     name: Path<String>,
-    Json(Enabled { enabled }): Json<Enabled>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
+    caller.require(MANAGE)?;
+    let Enabled { enabled } = body.json().await?;
     edit(&platform, &caller, &name, if enabled { Edit::Enable } else { Edit::Disable }).await
 }
 
@@ -112,8 +115,10 @@ async fn add_actor(
     platform: Data<Platform>,
     caller: Caller,
     name: Path<String>,
-    Json(NewActor { actor }): Json<NewActor>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
+    caller.require(MANAGE)?;
+    let NewActor { actor } = body.json().await?;
     edit(&platform, &caller, &name, Edit::EnableActor(actor_of(&actor)?)).await
 }
 
@@ -122,6 +127,7 @@ async fn remove_actor(
     caller: Caller,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
+    caller.require(MANAGE)?;
     let (name, actor) = path.into_inner();
     edit(&platform, &caller, &name, Edit::DisableActor(actor_of(&actor)?)).await
 }
@@ -136,8 +142,10 @@ async fn add_group(
     platform: Data<Platform>,
     caller: Caller,
     name: Path<String>,
-    Json(NewGroup { group }): Json<NewGroup>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
+    caller.require(MANAGE)?;
+    let NewGroup { group } = body.json().await?;
     edit(&platform, &caller, &name, Edit::EnableGroup(group)).await
 }
 
@@ -146,6 +154,7 @@ async fn remove_group(
     caller: Caller,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
+    caller.require(MANAGE)?;
     let (name, group) = path.into_inner();
     edit(&platform, &caller, &name, Edit::DisableGroup(group)).await
 }
@@ -168,8 +177,10 @@ async fn percentage_of_actors(
     platform: Data<Platform>,
     caller: Caller,
     name: Path<String>,
-    Json(share): Json<Share>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
+    caller.require(MANAGE)?;
+    let share: Share = body.json().await?;
     edit(&platform, &caller, &name, Edit::PercentageOfActors(share.read()?)).await
 }
 
@@ -177,8 +188,10 @@ async fn percentage_of_time(
     platform: Data<Platform>,
     caller: Caller,
     name: Path<String>,
-    Json(share): Json<Share>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
+    caller.require(MANAGE)?;
+    let share: Share = body.json().await?;
     edit(&platform, &caller, &name, Edit::PercentageOfTime(share.read()?)).await
 }
 
@@ -188,7 +201,6 @@ async fn edit(
     name: &str,
     edit: Edit,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let flag = platform.flags.edit(name, edit, caller.by()).await?;
     Ok(envelope::ok(shown(&flag)))
 }

@@ -6,13 +6,13 @@ use actix_web::{
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    access::{NewToken, Scopes},
+    access::{NewToken, Scopes, TokenError},
     http::{
-        body::Json,
+        body::Body,
         caller::Caller,
         core::{get, resource},
         envelope,
@@ -23,6 +23,7 @@ use crate::{
 };
 
 const MANAGE: &str = "admin.tokens.manage";
+const ACCOUNTS: &str = "admin.accounts.manage";
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let base = "/api/v1/admin/tokens";
@@ -40,7 +41,8 @@ async fn list(
 ) -> Result<HttpResponse, ApiError> {
     caller.require(MANAGE)?;
     let page = Page::of(request.query_string())?;
-    let tokens = platform.access.tokens(None).await?;
+    let own = (!sees_all(&caller)).then_some(caller.principal.account);
+    let tokens = platform.access.tokens(own).await?;
     let total = i64::try_from(tokens.len()).unwrap_or(i64::MAX);
     let rows: Vec<_> = page.of_list(&tokens).collect();
     Ok(envelope::paged(rows, page, total))
@@ -56,26 +58,33 @@ struct Asked {
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// A token can hold what its maker holds, and no more.
+/// A token can hold what its maker holds, and no more; it acts in the maker's account, and for
+/// the maker or nobody, unless the maker keeps the accounts too.
 async fn create(
     platform: Data<Platform>,
     caller: Caller,
-    Json(asked): Json<Asked>,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     caller.require(MANAGE)?;
+    let asked: Asked = body.json().await?;
     let not_held = asked.scopes.iter().find(|it| !caller.principal.may(it));
     if let Some(scope) = not_held {
         return Err(ApiError::forbidden(scope));
     }
     let bad = |it: String| ApiError::invalid("scopes", format!("`{it}` is no scope"));
     let scopes = Scopes::new(asked.scopes).map_err(bad)?;
-    if asked.name.trim().is_empty() {
-        return Err(ApiError::invalid("name", "must not be empty"));
-    }
     if asked.expires_at.is_some_and(|it| it <= Utc::now()) {
         return Err(ApiError::invalid("expires_at", "must be in the future"));
     }
     let account = asked.account_id.unwrap_or(caller.principal.account);
+    if !sees_all(&caller) {
+        if account != caller.principal.account {
+            return Err(TokenError::NoAccount(account).into());
+        }
+        if asked.user_id.is_some() && asked.user_id != caller.principal.user {
+            return Err(ApiError::forbidden(ACCOUNTS));
+        }
+    }
     let new = NewToken {
         account,
         user: asked.user_id,
@@ -93,5 +102,18 @@ async fn revoke(
     token: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     caller.require(MANAGE)?;
-    Ok(envelope::ok(platform.access.revoke_token(&token, caller.by()).await?))
+    let found = platform.access.token(&token).await?;
+    if !sees_all(&caller) && found.account_id != caller.principal.account {
+        return Err(ApiError::not_found("token"));
+    }
+    let scopes = found.scopes.as_array().into_iter().flatten().filter_map(Value::as_str);
+    if let Some(scope) = scopes.into_iter().find(|it| !caller.principal.may(it)) {
+        return Err(ApiError::forbidden(scope));
+    }
+    Ok(envelope::ok(platform.access.revoke_token(&found.id.to_string(), caller.by()).await?))
+}
+
+/// Whether the caller may look into other accounts.
+fn sees_all(caller: &Caller) -> bool {
+    caller.principal.may(ACCOUNTS)
 }

@@ -1,0 +1,185 @@
+//! The whole of the core's HTTP in process: zero extensions, a database of its own.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU16, Ordering},
+};
+
+use actix_web::{
+    body::to_bytes,
+    http::{Method, header::HeaderMap},
+    rt::Runtime,
+    test::{TestRequest, call_service, init_service},
+    web::Data,
+};
+use chrono::Utc;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Platform, app};
+use crate::{
+    audit::By,
+    boot::{self, Booted, serve},
+    config::{Settings, Sources},
+};
+
+mod accounts;
+mod audit;
+mod flags;
+mod limits;
+mod order;
+mod tokens;
+
+/// A platform that is asked without a socket.
+struct House {
+    platform: Data<Platform>,
+    operator: String,
+    serving: Runtime,
+    // Dropped last: what runs there works in the directory.
+    _booted: Booted,
+    _background: tokio::runtime::Runtime,
+    _directory: TempDir,
+}
+
+/// What it answered.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl House {
+    fn new() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(settings: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name).display().to_string();
+        let places = [
+            ("data", place("data")),
+            ("extensions.dir", place("extensions")),
+            ("extensions.state_file", place("extensions.json")),
+        ];
+        let given = settings.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        let flags = places.into_iter().chain(given);
+        let settings = Settings::load(Sources {
+            flags: flags.map(|(key, value)| (key.to_owned(), value)).collect(),
+            ..Sources::default()
+        })
+        .unwrap();
+        let background = tokio::runtime::Runtime::new().unwrap();
+        let core = boot::core(&settings, background.handle()).unwrap();
+        let booted = boot::extensions(core, &settings, background.handle()).unwrap();
+        let platform = serve::platform(&booted, &settings, background.handle()).unwrap();
+        let by = By::new("test", Utc::now());
+        let operator = background.block_on(platform.access.bootstrap(by)).unwrap().unwrap();
+        Self {
+            platform: Data::new(platform),
+            operator: operator.text,
+            serving: Runtime::new().unwrap(),
+            _booted: booted,
+            _background: background,
+            _directory: directory,
+        }
+    }
+
+    fn answer(&self, request: TestRequest) -> Answer {
+        self.serving.block_on(async {
+            let app = init_service(app(self.platform.clone(), |_| ())).await;
+            let response = call_service(&app, request.to_request()).await;
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            let body = to_bytes(response.into_body()).await;
+            let body = body.map_err(|_| "the body broke off").unwrap().to_vec();
+            Answer { status, headers, body }
+        })
+    }
+
+    /// `GET /path`, or `POST /path <- body`, by the bearer of `token`; by nobody where that is empty.
+    #[track_caller]
+    fn ask(&self, token: &str, request: &str) -> Answer {
+        let (head, body) = request.split_once(" <- ").unwrap_or((request, ""));
+        let (method, path) = head.split_once(' ').unwrap();
+        let mut request = TestRequest::with_uri(path).method(method.parse::<Method>().unwrap());
+        if !token.is_empty() {
+            request = request.insert_header(("authorization", format!("Bearer {token}")));
+        }
+        if !body.is_empty() {
+            request = request.insert_header(("content-type", "application/json"));
+            request = request.set_payload(body.to_owned());
+        }
+        self.answer(request)
+    }
+
+    /// What the operator is answered; it must succeed.
+    #[track_caller]
+    fn operator(&self, request: &str) -> Value {
+        let answer = self.ask(&self.operator, request);
+        assert!(answer.status < 300, "{request}: {} {}", answer.status, answer.text());
+        answer.json()["data"].take()
+    }
+
+    #[track_caller]
+    fn refuses(&self, token: &str, request: &str, expected: &str) {
+        assert_eq!(self.ask(token, request).failure(), expected, "{request}");
+    }
+
+    /// A token with these scopes, in the operator's account: its text and its id.
+    #[track_caller]
+    fn token(&self, scopes: &[&str]) -> (String, String) {
+        let body = json!({ "name": "some", "scopes": scopes });
+        let mut made = self.operator(&format!("POST /api/v1/admin/tokens <- {body}"));
+        (text(made["token"].take()), text(made["details"]["id"].take()))
+    }
+
+    /// Rows of the audit log that name an action, newest first.
+    #[track_caller]
+    fn audited(&self, action: &str) -> Vec<Value> {
+        let listed = self.operator(&format!("GET /api/v1/admin/audit?action={action}"));
+        listed.as_array().unwrap().clone()
+    }
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
+    }
+
+    /// Status and code, where the whole envelope is there.
+    #[track_caller]
+    fn failure(&self) -> String {
+        let body = self.json();
+        assert_eq!(body["success"], false, "{body}");
+        assert_eq!(self.header("x-request-id"), body["request_id"].as_str(), "{body}");
+        format!("{} {}", self.status, body["code"].as_str().unwrap_or_default())
+    }
+
+    /// The fields that a refusal names.
+    #[track_caller]
+    fn fields(&self) -> Vec<String> {
+        let body = self.json();
+        let errors = body["errors"].as_array().cloned().unwrap_or_default();
+        errors.into_iter().map(|mut it| text(it["field"].take())).collect()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|it| it.to_str().ok())
+    }
+}
+
+#[track_caller]
+fn text(value: Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
+/// An address that no other request of this process has.
+fn address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    SocketAddr::from(([192, 0, high, low], 1000))
+}
