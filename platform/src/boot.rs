@@ -168,7 +168,9 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
     handle.block_on(core.flags.ensure(seen, By::new("platform", Utc::now())))?;
     core.gate.install(installed(&planned.entries, &quarantined));
 
-    let loaded = Arc::new(Registry { entries: planned.entries, mounts, seeds: seeds.into() });
+    let disabled = facts.disabled.clone();
+    let loaded =
+        Arc::new(Registry { entries: planned.entries, mounts, seeds: seeds.into(), disabled });
     // Set once: the extensions may ask from now on.
     let _ = registry.set(loaded.clone());
     if let Err(error) = report::write(&loaded, &settings.data) {

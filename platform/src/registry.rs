@@ -4,6 +4,7 @@
 //! removed while the process runs.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -18,6 +19,7 @@ mod mount;
 mod register;
 pub mod quarantine;
 pub mod report;
+pub mod rescan;
 
 pub use self::{
     faults::{FaultLimit, Faults},
@@ -114,6 +116,8 @@ pub struct Registry {
     pub mounts: Vec<Arc<Mounted>>,
     /// The seeds of those that run, by slug; taken once, by `powernode seed`.
     pub seeds: Mutex<Vec<(String, Vec<SeedDef>)>>,
+    /// Slugs that the state file disabled at the start.
+    pub disabled: BTreeSet<String>,
 }
 
 impl Registry {

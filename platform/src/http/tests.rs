@@ -1,7 +1,9 @@
 //! The whole of the core's HTTP in process: zero extensions, a database of its own.
 
 use std::{
+    fs,
     net::SocketAddr,
+    path::Path,
     sync::atomic::{AtomicU16, Ordering},
 };
 
@@ -25,6 +27,7 @@ use crate::{
 
 mod accounts;
 mod audit;
+mod extensions;
 mod flags;
 mod limits;
 mod order;
@@ -38,7 +41,7 @@ struct House {
     // Dropped last: what runs there works in the directory.
     _booted: Booted,
     _background: tokio::runtime::Runtime,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// What it answered.
@@ -54,7 +57,27 @@ impl House {
     }
 
     fn with(settings: &[(&str, &str)]) -> Self {
+        Self::boot(tempfile::tempdir().unwrap(), settings)
+    }
+
+    /// With these extensions, as far as they are directories with a manifest.
+    fn having(slugs: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        slugs.iter().for_each(|slug| install(directory.path(), slug, json!({})));
+        Self::boot(directory, &[])
+    }
+
+    fn boot(directory: TempDir, settings: &[(&str, &str)]) -> Self {
+        Self::start(directory, settings, None)
+    }
+
+    /// The next start over the same directory.
+    fn restart(self) -> Self {
+        let Self { operator, directory, .. } = self;
+        Self::start(directory, &[], Some(operator))
+    }
+
+    fn start(directory: TempDir, settings: &[(&str, &str)], operator: Option<String>) -> Self {
         let place = |name: &str| directory.path().join(name).display().to_string();
         let places = [
             ("data", place("data")),
@@ -73,14 +96,14 @@ impl House {
         let booted = boot::extensions(core, &settings, background.handle()).unwrap();
         let platform = serve::platform(&booted, &settings, background.handle()).unwrap();
         let by = By::new("test", Utc::now());
-        let operator = background.block_on(platform.access.bootstrap(by)).unwrap().unwrap();
+        let made = background.block_on(platform.access.bootstrap(by)).unwrap();
         Self {
             platform: Data::new(platform),
-            operator: operator.text,
+            operator: operator.or(made.map(|it| it.text)).unwrap(),
             serving: Runtime::new().unwrap(),
             _booted: booted,
             _background: background,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -175,6 +198,17 @@ impl Answer {
 #[track_caller]
 fn text(value: Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
+/// Puts a manifest below `extensions/`, with `change` in it.
+fn install(root: &Path, slug: &str, change: Value) {
+    let place = root.join("extensions").join(slug);
+    let mut manifest = json!({ "name": slug, "slug": slug, "version": "1.0.0" });
+    change.as_object().into_iter().flatten().for_each(|(key, value)| {
+        manifest[key] = value.clone();
+    });
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("extension.json"), manifest.to_string()).unwrap();
 }
 
 /// An address that no other request of this process has.

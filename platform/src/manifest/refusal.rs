@@ -1,9 +1,10 @@
 use std::{borrow::Cow, fmt};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Why an extension stays out, for the admin API, the command line and the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Refusal {
     /// How far it came.
     pub stage: Stage,
@@ -33,7 +34,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// The steps of loading, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Finding the directory.

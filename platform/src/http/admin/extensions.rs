@@ -1,7 +1,5 @@
 //! `/api/v1/admin/extensions`
 
-use std::collections::BTreeSet;
-
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{self, Data, Path},
@@ -20,9 +18,7 @@ use crate::{
         page::Page,
         state::Platform,
     },
-    package::scan,
-    registry::{Entry, quarantine, report::Shown},
-    resolver,
+    registry::{Entry, quarantine, report::Shown, rescan},
 };
 
 const READ: &str = "admin.extensions.read";
@@ -174,42 +170,16 @@ async fn release(
     })))
 }
 
-/// Reads the manifests again, and says what the next start would do; nothing is loaded.
+/// Reads what is installed again, and says what the next start would do; nothing is loaded.
 async fn rescan(platform: Data<Platform>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.require(MANAGE)?;
-    let (directory, disabled) = (platform.extensions.clone(), platform.state.read().disabled);
-    let (found, plan) = web::block(move || {
-        let found = scan(&directory);
-        let plan = resolver::resolve(&found, &disabled, &resolver::api());
-        (found, plan)
-    })
-    .await
-    .map_err(ApiError::internal)?;
-    let key =
-        |slug: &str, version: Option<String>| format!("{slug} {}", version.unwrap_or_default());
-    let now: BTreeSet<String> = found
-        .iter()
-        .map(|it| {
-            let manifest = it.manifest.as_ref().ok();
-            let slug = manifest.map_or_else(|| it.name.clone(), |it| it.slug.to_string());
-            key(&slug, manifest.map(|it| it.version.to_string()))
-        })
-        .collect();
-    let loaded: BTreeSet<String> = platform
-        .registry
-        .entries
-        .iter()
-        .map(|it| key(&it.slug, it.manifest.as_ref().map(|it| it.version.to_string())))
-        .collect();
-    let refused: Vec<Value> =
-        plan.refusals().map(|(slug, refusal)| json!({ "slug": slug, "reason": refusal })).collect();
-    Ok(envelope::ok(json!({
-        "found": now,
-        "added": now.difference(&loaded).collect::<Vec<_>>(),
-        "removed": loaded.difference(&now).collect::<Vec<_>>(),
-        "refused": refused,
-        "restart_required": now != loaded,
-    })))
+    let quarantined = quarantine::all(&platform.core).await.map_err(ApiError::internal)?;
+    let (registry, directory) = (platform.registry.clone(), platform.extensions.clone());
+    let state = platform.state.clone();
+    let compared = web::block(move || {
+        rescan::rescan(&registry, &directory, &state.read().disabled, &quarantined)
+    });
+    Ok(envelope::ok(compared.await.map_err(ApiError::internal)?))
 }
 
 fn find<'a>(platform: &'a Platform, slug: &str) -> Result<&'a Entry, ApiError> {
