@@ -185,3 +185,23 @@ fn the_description_has_the_core_and_what_is_on() {
     instance.operator().put(FLAG, &json!({ "enabled": false })).unwrap();
     assert!(paths()["/api/v1/fixture-000/ok"].is_null());
 }
+
+#[test]
+fn a_library_that_was_exchanged_on_disk_asks_for_a_restart() {
+    let instance = start();
+    let rescan = || {
+        let none = json!({});
+        let said = instance.operator().post("/api/v1/admin/extensions/rescan", &none).unwrap();
+        let said = said.data();
+        (said["restart_required"].clone(), said["extensions"][0]["changes"][0]["what"].clone())
+    };
+    assert_eq!(rescan(), (json!(false), json!(null)));
+    let lib = instance.setup().extensions().join("fixture-000/lib");
+    let library = std::fs::read_dir(lib).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&library).unwrap();
+    bytes.push(0);
+    std::fs::remove_file(&library).unwrap();
+    std::fs::write(&library, bytes).unwrap();
+    assert_eq!(rescan(), (json!(true), json!("library")));
+    assert_eq!(ok(&instance), 200, "what runs is another file");
+}
