@@ -8,7 +8,7 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpMessage as _, HttpServer,
+    App, HttpServer,
     body::{EitherBody, MessageBody},
     dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
     middleware::{Next, from_fn},
@@ -18,6 +18,7 @@ use actix_web::{
 pub mod admin;
 pub mod body;
 pub mod caller;
+pub mod context;
 pub mod core;
 pub mod dispatch;
 pub mod envelope;
@@ -33,11 +34,7 @@ mod response;
 pub mod state;
 
 pub use self::state::Platform;
-use self::{
-    dispatch::Owner,
-    error::ApiError,
-    limits::{Quota, Sender},
-};
+use self::{context::Context, error::ApiError, limits::Sender};
 
 /// How the server listens.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +102,7 @@ fn app(
     App::new()
         .app_data(platform)
         .configure(core::routes)
-        .configure(admin::routes)
+        .service(web::scope(admin::BASE).configure(admin::routes))
         .configure(openapi::routes)
         .configure(further)
         .default_service(web::to(dispatch::dispatch))
@@ -120,10 +117,10 @@ async fn measured<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     let begun = Instant::now();
     let platform = request.app_data::<Data<Platform>>().cloned();
-    let quota = platform.as_deref().and_then(|platform| {
-        let address = platform.address(request.request())?;
-        platform.limits.count(Sender::Address(address), begun)
-    });
+    let context = Context::of(request.request());
+    let quota = platform
+        .as_deref()
+        .and_then(|it| it.limits.count(Sender::Address(context.address?), begun));
     if let Some(quota) = quota.filter(|it| it.exceeded) {
         let refusal = ApiError::rate_limited(quota.reset_in);
         let mut response = request.error_response(refusal).map_into_right_body();
@@ -135,11 +132,10 @@ async fn measured<B: MessageBody + 'static>(
         return Ok(response);
     }
     let mut response = next.call(request).await?.map_into_left_body();
-    let of_token = response.request().extensions().get::<Quota>().copied();
-    of_token.or(quota).into_iter().for_each(|it| it.write(response.headers_mut()));
+    let quota = context.quota.get().or(quota);
+    quota.into_iter().for_each(|it| it.write(response.headers_mut()));
     if let Some(platform) = platform {
-        let owner = response.request().extensions().get::<Owner>().map(|it| it.0);
-        platform.meters.observe(owner, response.status().as_u16(), begun.elapsed());
+        platform.meters.observe(context.owner.get(), response.status().as_u16(), begun.elapsed());
     }
     Ok(response)
 }

@@ -9,7 +9,10 @@ mod extensions;
 mod flags;
 mod tokens;
 
-/// Mounts it.
+/// Where it is mounted: a scope, so that a path outside it is compared with this alone.
+pub const BASE: &str = "/api/v1/admin";
+
+/// Mounts it below [`BASE`].
 pub fn routes(config: &mut web::ServiceConfig) {
     extensions::routes(config);
     explain::routes(config);

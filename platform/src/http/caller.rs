@@ -3,13 +3,12 @@
 use std::{sync::Arc, time::Instant};
 
 use actix_web::{
-    FromRequest, HttpMessage as _, HttpRequest, dev::Payload, http::header::AUTHORIZATION,
-    web::Data,
+    FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION, web::Data,
 };
 use chrono::Utc;
 use futures_util::future::LocalBoxFuture;
 
-use super::{error::ApiError, limits::Sender, request_id, state::Platform};
+use super::{context::Context, error::ApiError, limits::Sender, state::Platform};
 use crate::{access::Principal, audit::By};
 
 /// Who calls a route of the core; a handler that takes one answers 401 without.
@@ -60,15 +59,14 @@ impl FromRequest for Caller {
             let principal = platform.access.identify(header).await?;
             let principal =
                 principal.ok_or_else(|| ApiError::unauthorized("this needs a token"))?;
+            let context = Context::of(&request);
             let quota = platform.limits.count(Sender::Token(principal.token), Instant::now());
-            if let Some(quota) = quota {
-                // Shown in place of the address's, also where this very request is refused.
-                request.extensions_mut().insert(quota);
-            }
+            // Also where this very request is refused.
+            context.quota.set(quota);
             if let Some(quota) = quota.filter(|it| it.exceeded) {
                 return Err(ApiError::rate_limited(quota.reset_in));
             }
-            Ok(Self { principal, request_id: request_id::of(&request) })
+            Ok(Self { principal, request_id: context.id.clone() })
         })
     }
 }

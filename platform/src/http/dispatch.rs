@@ -4,24 +4,25 @@
 //! gate's pass is what a handler is called with, so that no path can forget it.
 
 use std::{
+    future::poll_fn,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::{Duration, Instant},
 };
 
-use actix_web::{
-    HttpMessage as _, HttpRequest, HttpResponse, dev::Payload, http::header::AUTHORIZATION, web,
-};
+use actix_web::{HttpRequest, HttpResponse, dev::Payload, http::header::AUTHORIZATION, web};
 use powernode_abi::{RawResponse, error::PANICKED};
 use powernode_plugin_api::operation::Identity;
 
 use super::{
+    context::Context,
     error::ApiError,
-    limits::{Quota, Sender},
+    limits::Sender,
     request::Incoming,
-    request_id,
     response::{OnPanic, respond},
     state::{Platform, actor},
 };
@@ -45,13 +46,10 @@ pub async fn dispatch(
     let begun = Instant::now();
     let Found { mounted, values } =
         platform.table.load().find(request.method(), request.uri().path())?;
-    request.extensions_mut().insert(Owner(mounted.index));
-    admitted(&request, payload.into_inner(), &platform, &mounted, values, begun).await
+    let context = Context::of(&request);
+    context.owner.set(Some(mounted.index));
+    admitted(&request, payload.into_inner(), &platform, &mounted, values, &context, begun).await
 }
-
-/// Whose request it is, for the meters: the extension's place in the registry.
-#[derive(Clone, Copy, Debug)]
-pub struct Owner(pub usize);
 
 /// Everything between the route and the answer: identity, gate, permission, limits, and the call.
 async fn admitted(
@@ -60,6 +58,7 @@ async fn admitted(
     platform: &web::Data<Platform>,
     mounted: &Arc<Mounted>,
     values: Vec<String>,
+    context: &Context,
     begun: Instant,
 ) -> Result<HttpResponse, ApiError> {
     let Mounted { mount, deadline, .. } = &**mounted;
@@ -74,7 +73,7 @@ async fn admitted(
     let actor = principal.map(|it| actor(it));
     let pass = platform.gate.admit(extension, actor.as_ref())?;
     let principal = identified?;
-    let quota = permit(identity, principal.as_deref(), platform)?;
+    permit(identity, principal.as_deref(), platform, context)?;
     let in_flight =
         platform.load.enter(mounted.index).ok_or_else(|| ApiError::busy(&mounted.slug))?;
     let deadline = deadline.unwrap_or(platform.timeouts.request);
@@ -84,8 +83,8 @@ async fn admitted(
         mounted: mounted.clone(),
         values,
         principal,
-        id: request_id::of(request),
-        peer: platform.address(request),
+        id: context.id.clone(),
+        peer: context.address,
         deadline: begun + deadline,
         limits: platform.timeouts.body,
     };
@@ -101,12 +100,8 @@ async fn admitted(
         let (platform, mounted) = (platform.clone(), mounted.clone());
         Box::new(move |text| platform.fault(&mounted, text))
     };
-    let mut response = respond(raw, in_flight, on_panic)
-        .map_err(|error| ApiError::extension_failed(&mounted.slug, &error.to_string()))?;
-    if let Some(quota) = quota {
-        quota.write(response.headers_mut());
-    }
-    Ok(response)
+    respond(raw, in_flight, on_panic)
+        .map_err(|error| ApiError::extension_failed(&mounted.slug, &error.to_string()))
 }
 
 /// What follows the gate: 401, 403, then the token's limit.
@@ -114,16 +109,18 @@ fn permit(
     identity: &Identity,
     principal: Option<&Principal>,
     platform: &Platform,
-) -> Result<Option<Quota>, ApiError> {
-    let Identity::Permission(permission) = identity else { return Ok(None) };
+    context: &Context,
+) -> Result<(), ApiError> {
+    let Identity::Permission(permission) = identity else { return Ok(()) };
     let principal = principal.ok_or_else(|| ApiError::unauthorized("this needs a token"))?;
     if !principal.may(permission) {
         return Err(ApiError::forbidden(permission));
     }
     let quota = platform.limits.count(Sender::Token(principal.token), Instant::now());
+    context.quota.set(quota);
     match quota {
         Some(quota) if quota.exceeded => Err(ApiError::rate_limited(quota.reset_in)),
-        quota => Ok(quota),
+        _ => Ok(()),
     }
 }
 
@@ -151,13 +148,19 @@ async fn call(
     let index = pass.extension().index();
     let mounted = incoming.mounted.clone();
     let mut future = watchdog::watched(index, || mounted.handler.call(incoming.into_object()));
-    let polled = std::future::poll_fn(|context| {
-        watchdog::watched(index, || std::pin::Pin::new(&mut future).poll(context))
-    });
-    match tokio::time::timeout(deadline, polled).await {
-        Err(_) => Err(CallError::TimedOut),
-        Ok(Err(panicked)) => Err(CallError::Panicked(panicked.0)),
-        Ok(Ok(answer)) => answer.into_result().map_err(|error| match error.code {
+    let mut poll = |context: &mut std::task::Context<'_>| {
+        watchdog::watched(index, || Pin::new(&mut future).poll(context))
+    };
+    // What answers at once needs no timer.
+    let answer = match poll_fn(|context| Poll::Ready(poll(context))).await {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => tokio::time::timeout(deadline, poll_fn(poll))
+            .await
+            .map_err(|_| CallError::TimedOut)?,
+    };
+    match answer {
+        Err(panicked) => Err(CallError::Panicked(panicked.0)),
+        Ok(answer) => answer.into_result().map_err(|error| match error.code {
             PANICKED => CallError::Panicked(error.message.into()),
             _ => CallError::Failed(error.message.into()),
         }),

@@ -3,28 +3,21 @@
 use std::sync::Arc;
 
 use actix_web::{
-    Error, HttpMessage as _, HttpRequest, HttpResponse,
+    Error, HttpMessage as _, HttpResponse,
     body::{BoxBody, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::header::{HeaderName, HeaderValue},
     middleware::Next,
+    web::Data,
 };
 use uuid::Uuid;
 
-use super::error::ApiError;
+use super::{context::Context, error::ApiError, state::Platform};
 
 /// The header of both directions.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that a client may bring.
 const LONGEST: usize = 128;
-
-#[derive(Clone)]
-struct RequestId(Arc<str>);
-
-/// The id of a request; empty before [`middleware`] saw it.
-pub fn of(request: &HttpRequest) -> Arc<str> {
-    request.extensions().get::<RequestId>().map_or_else(|| Arc::from(""), |it| it.0.clone())
-}
 
 /// Keeps the client's id where it is sane, makes one where not; turns errors into the envelope.
 ///
@@ -40,7 +33,10 @@ pub async fn middleware<B: MessageBody + 'static>(
         Some(id) => id.into(),
         None => (&*Uuid::now_v7().hyphenated().encode_lower(&mut Uuid::encode_buffer())).into(),
     };
-    request.extensions_mut().insert(RequestId(id.clone()));
+    let platform = request.app_data::<Data<Platform>>();
+    let address = platform.and_then(|it| it.address(request.request()));
+    let context = Context::new(id.clone(), address);
+    request.extensions_mut().insert(context);
     // No handle to the request may be kept here: actix asks that its router holds the only one.
     let response = next.call(request).await?;
     let mut response = match response.response().error().map(|it| envelope(it, &id)) {

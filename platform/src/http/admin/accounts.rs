@@ -19,7 +19,7 @@ use crate::http::{
 const MANAGE: &str = "admin.accounts.manage";
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let base = "/api/v1/admin/accounts";
+    let base = "/accounts";
     config
         .service(
             resource(base, "GET, HEAD, POST").route(get().to(list)).route(web::post().to(create)),

@@ -24,7 +24,7 @@ use crate::{
 const LAST_YEAR: i32 = 9999;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(resource("/api/v1/admin/audit", "GET, HEAD").route(get().to(list)));
+    config.service(resource("/audit", "GET, HEAD").route(get().to(list)));
 }
 
 #[derive(Deserialize)]

@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(resource("/api/v1/admin/explain", "GET, HEAD").route(get().to(explain)));
+    config.service(resource("/explain", "GET, HEAD").route(get().to(explain)));
 }
 
 #[derive(Deserialize)]

@@ -25,7 +25,7 @@ const READ: &str = "admin.extensions.read";
 const MANAGE: &str = "admin.extensions.manage";
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let base = "/api/v1/admin/extensions";
+    let base = "/extensions";
     config
         .service(resource(base, "GET, HEAD").route(get().to(list)))
         .service(resource(&format!("{base}/rescan"), "POST").route(web::post().to(rescan)))

@@ -24,7 +24,7 @@ const READ: &str = "admin.flags.read";
 const MANAGE: &str = "admin.flags.manage";
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let (all, one) = ("/api/v1/admin/flags", "/api/v1/admin/flags/{name}");
+    let (all, one) = ("/flags", "/flags/{name}");
     let listed = |kind: &str| (format!("{one}/{kind}"), format!("{one}/{kind}/{{value}}"));
     let ((actors, actor), (groups, group)) = (listed("actors"), listed("groups"));
     config

@@ -26,7 +26,7 @@ const MANAGE: &str = "admin.tokens.manage";
 const ACCOUNTS: &str = "admin.accounts.manage";
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let base = "/api/v1/admin/tokens";
+    let base = "/tokens";
     config
         .service(
             resource(base, "GET, HEAD, POST").route(get().to(list)).route(web::post().to(create)),
