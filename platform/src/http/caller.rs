@@ -2,9 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use actix_web::{
-    FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION, web::Data,
-};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION, web::Data};
 use chrono::Utc;
 use futures_util::future::LocalBoxFuture;
 

@@ -154,9 +154,9 @@ async fn call(
     // What answers at once needs no timer.
     let answer = match poll_fn(|context| Poll::Ready(poll(context))).await {
         Poll::Ready(answer) => answer,
-        Poll::Pending => tokio::time::timeout(deadline, poll_fn(poll))
-            .await
-            .map_err(|_| CallError::TimedOut)?,
+        Poll::Pending => {
+            tokio::time::timeout(deadline, poll_fn(poll)).await.map_err(|_| CallError::TimedOut)?
+        }
     };
     match answer {
         Err(panicked) => Err(CallError::Panicked(panicked.0)),
