@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::db::schema::core_tokens;
 
 mod accounts;
+mod clock;
 pub mod permissions;
 mod principal;
 mod secret;
@@ -28,6 +29,7 @@ mod tokens;
 
 pub use self::{
     accounts::{Account, AccountError, User},
+    clock::Clock,
     principal::{Principal, Scopes},
     secret::Secret,
     tokens::{NewToken, Token, TokenError},
@@ -43,6 +45,7 @@ const WRITE_USES: Duration = Duration::from_secs(10);
 /// Who sends requests.
 pub struct Access {
     core: Db,
+    clock: Clock,
     known: RwLock<HashMap<[u8; 32], Known>>,
     used: Mutex<HashSet<Uuid>>,
     // Counts what was forgotten, so that nothing is remembered that was read before.
@@ -74,10 +77,21 @@ impl Access {
     pub fn new(core: Db) -> Self {
         Self {
             core,
+            clock: Clock::default(),
             known: RwLock::default(),
             used: Mutex::default(),
             forgotten: AtomicU64::new(0),
         }
+    }
+
+    /// By another clock than the system's.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The clock by which tokens end.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The core's tables.
@@ -100,7 +114,7 @@ impl Access {
             return Err(AccessError::Malformed);
         }
         let hash = secret::hash(token.trim());
-        let now = Instant::now();
+        let now = self.clock.at(Instant::now());
         if let Some(principal) = self.remembered(&hash, now) {
             return Ok(Some(principal));
         }
@@ -145,7 +159,7 @@ impl Access {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let principal = &known.get(hash).filter(|it| it.until > now)?.principal;
         // One that expired meanwhile is looked up again, and found no more.
-        let is_fresh = principal.expires_at.is_none_or(|it| it > Utc::now());
+        let is_fresh = principal.expires_at.is_none_or(|it| it > self.clock.now());
         is_fresh.then(|| principal.clone())
     }
 
@@ -165,6 +179,7 @@ impl Access {
     }
 
     async fn look_up(&self, hash: [u8; 32]) -> Result<Option<Principal>, AccessError> {
+        let now = self.clock.now();
         let row = self.core.read(move |conn| {
             core_tokens::table
                 .filter(core_tokens::hash.eq(hex::encode(hash)))
@@ -174,7 +189,7 @@ impl Access {
                 .optional()
                 .map_err(RunError::from)
         });
-        Ok(row.await?.and_then(|it| it.into_principal(Utc::now())))
+        Ok(row.await?.and_then(|it| it.into_principal(now)))
     }
 }
 

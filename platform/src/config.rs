@@ -126,6 +126,8 @@ pub struct LimitSettings {
     pub per_token: u32,
     /// For each address, of requests without a token.
     pub per_address: u32,
+    /// How many of them at once, where that is not all of them.
+    pub burst: Option<u32>,
 }
 
 /// The master key's place.
@@ -201,6 +203,7 @@ impl Settings {
             limits: LimitSettings {
                 per_token: layers.get("limits.per_token")?,
                 per_address: layers.get("limits.per_address")?,
+                burst: layers.get("limits.burst")?,
             },
             secrets: SecretSettings {
                 key_file: layers.get("secrets.key_file")?,

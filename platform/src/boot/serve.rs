@@ -73,7 +73,8 @@ pub fn platform(
         state: StateSwitch::new(core.db.clone(), core.state.clone()),
         table: ArcSwap::from_pointee(Table::build(&registry.mounts)?),
         load: Load::new(registry.entries.len(), extensions.concurrency),
-        limits: Limits::new(settings.limits.per_token, settings.limits.per_address),
+        limits: Limits::new(settings.limits.per_token, settings.limits.per_address)
+            .with_burst(settings.limits.burst),
         trusted: server.trusted_proxies.clone(),
         timeouts: Timeouts {
             request: extensions.deadline,

@@ -26,6 +26,7 @@ pub(super) const KEYS: &[Key] = &[
     key("extensions.quarantine_window", "60s"),
     key("extensions.state_file", "config/extensions_state.json"),
     key("extensions.watchdog", "250ms"),
+    unset("limits.burst"),
     key("limits.per_address", "6000"),
     key("limits.per_token", "6000"),
     key("log.filter", "info"),

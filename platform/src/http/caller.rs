@@ -58,7 +58,8 @@ impl FromRequest for Caller {
             let principal =
                 principal.ok_or_else(|| ApiError::unauthorized("this needs a token"))?;
             let context = Context::of(&request);
-            let quota = platform.limits.count(Sender::Token(principal.token), Instant::now());
+            let now = platform.access.clock().at(Instant::now());
+            let quota = platform.limits.count(Sender::Token(principal.token), now);
             // Also where this very request is refused.
             context.quota.set(quota);
             if let Some(quota) = quota.filter(|it| it.exceeded) {

@@ -116,7 +116,8 @@ fn permit(
     if !principal.may(permission) {
         return Err(ApiError::forbidden(permission));
     }
-    let quota = platform.limits.count(Sender::Token(principal.token), Instant::now());
+    let now = platform.access.clock().at(Instant::now());
+    let quota = platform.limits.count(Sender::Token(principal.token), now);
     context.quota.set(quota);
     match quota {
         Some(quota) if quota.exceeded => Err(ApiError::rate_limited(quota.reset_in)),

@@ -4,7 +4,11 @@ use std::{
     fs,
     net::SocketAddr,
     path::Path,
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU16, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use actix_web::{
@@ -20,6 +24,7 @@ use tempfile::TempDir;
 
 use super::{Platform, app};
 use crate::{
+    access::Clock,
     audit::By,
     boot::{self, Booted, serve},
     config::{Settings, Sources},
@@ -37,6 +42,7 @@ mod tokens;
 struct House {
     platform: Data<Platform>,
     operator: String,
+    ahead: Arc<AtomicU64>,
     serving: Runtime,
     // Dropped last: what runs there works in the directory.
     _booted: Booted,
@@ -94,17 +100,25 @@ impl House {
         let background = tokio::runtime::Runtime::new().unwrap();
         let core = boot::core(&settings, background.handle()).unwrap();
         let booted = boot::extensions(core, &settings, background.handle()).unwrap();
-        let platform = serve::platform(&booted, &settings, background.handle()).unwrap();
+        let mut platform = serve::platform(&booted, &settings, background.handle()).unwrap();
+        let ahead = Arc::<AtomicU64>::default();
+        platform.access = platform.access.with_clock(clock(&ahead));
         let by = By::new("test", Utc::now());
         let made = background.block_on(platform.access.bootstrap(by)).unwrap();
         Self {
             platform: Data::new(platform),
             operator: operator.or(made.map(|it| it.text)).unwrap(),
+            ahead,
             serving: Runtime::new().unwrap(),
             _booted: booted,
             _background: background,
             directory,
         }
+    }
+
+    /// Lets time pass, as far as tokens and limits know.
+    fn pass(&self, time: Duration) {
+        self.ahead.fetch_add(time.as_millis() as u64, Ordering::SeqCst);
     }
 
     fn answer(&self, request: TestRequest) -> Answer {
@@ -198,6 +212,15 @@ impl Answer {
 #[track_caller]
 fn text(value: Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
+/// A clock that runs ahead by so many milliseconds.
+fn clock(ahead: &Arc<AtomicU64>) -> Clock {
+    let (ahead, begun, since) = (ahead.clone(), Utc::now(), Instant::now());
+    Clock::new(move || {
+        let passed = Duration::from_millis(ahead.load(Ordering::SeqCst));
+        (begun + passed, since + passed)
+    })
 }
 
 /// Puts a manifest below `extensions/`, with `change` in it.

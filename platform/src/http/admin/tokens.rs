@@ -73,7 +73,7 @@ async fn create(
     }
     let bad = |it: String| ApiError::invalid("scopes", format!("`{it}` is no scope"));
     let scopes = Scopes::new(asked.scopes).map_err(bad)?;
-    if asked.expires_at.is_some_and(|it| it <= Utc::now()) {
+    if asked.expires_at.is_some_and(|it| it <= platform.access.clock().now()) {
         return Err(ApiError::invalid("expires_at", "must be in the future"));
     }
     let account = asked.account_id.unwrap_or(caller.principal.account);

@@ -24,6 +24,14 @@ fn an_address_has_its_minute_and_then_429() {
     let wait: u64 = seen[2].header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
     assert_eq!(from(&house, address(), &[]).status, 200, "another address has its own");
+    house.pass(Duration::from_secs(59));
+    let last = from(&house, peer, &[]);
+    assert_eq!((last.status, last.header("retry-after")), (429, Some("1")));
+    let reset: u64 = last.header("x-ratelimit-reset").unwrap().parse().unwrap();
+    assert!(reset.abs_diff(Utc::now().timestamp() as u64) <= 3, "{reset}");
+    house.pass(Duration::from_secs(1));
+    let next = from(&house, peer, &[]);
+    assert_eq!((next.status, next.header("x-ratelimit-remaining")), (200, Some("1")));
 }
 
 #[test]
@@ -62,4 +70,16 @@ fn a_token_has_its_own_limit_and_shows_it() {
     assert_eq!(second.header("x-ratelimit-remaining"), Some("0"));
     assert_eq!(third.failure(), "429 RATE_LIMITED");
     assert_eq!(third.header("x-ratelimit-limit"), Some("2"));
+    house.pass(Duration::from_secs(60));
+    assert_eq!(ask().header("x-ratelimit-remaining"), Some("1"));
+}
+
+#[test]
+fn a_burst_is_a_setting() {
+    let house = House::with(&[("limits.per_address", "60"), ("limits.burst", "2")]);
+    let peer = address();
+    let statuses = || [(); 3].map(|()| from(&house, peer, &[]).status);
+    assert_eq!(statuses(), [200, 200, 429]);
+    house.pass(Duration::from_secs(1));
+    assert_eq!(statuses(), [200, 429, 429]);
 }
