@@ -118,9 +118,9 @@ async fn measured<B: MessageBody + 'static>(
     let begun = Instant::now();
     let platform = request.app_data::<Data<Platform>>().cloned();
     let context = Context::of(request.request());
-    let quota = platform
-        .as_deref()
-        .and_then(|it| it.limits.count(Sender::Address(context.address?), it.access.clock().at(begun)));
+    let quota = platform.as_deref().and_then(|it| {
+        it.limits.count(Sender::Address(context.address?), it.access.clock().at(begun))
+    });
     if let Some(quota) = quota.filter(|it| it.exceeded) {
         let refusal = ApiError::rate_limited(quota.reset_in);
         let mut response = request.error_response(refusal).map_into_right_body();

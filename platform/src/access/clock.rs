@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 
 /// Tells the time of day, and the time that passes: the system's, or what a function says.
 #[derive(Clone, Default)]
-pub struct Clock(Option<Arc<dyn Fn() -> (DateTime<Utc>, Instant) + Send + Sync>>);
+pub struct Clock(Option<Arc<Read>>);
+
+type Read = dyn Fn() -> (DateTime<Utc>, Instant) + Send + Sync;
 
 impl Clock {
     /// A clock that asks `read` for both.
