@@ -31,6 +31,7 @@ mod query;
 pub mod request;
 pub mod request_id;
 mod response;
+mod route;
 pub mod state;
 
 pub use self::state::Platform;
@@ -101,9 +102,12 @@ fn app(
 > {
     App::new()
         .app_data(platform)
-        .configure(core::routes)
-        .service(web::scope(admin::BASE).configure(admin::routes))
-        .configure(openapi::routes)
+        .configure(|config| route::mount(config, "", core::table()))
+        .configure(|config| route::mount(config, "", openapi::table().into()))
+        .service(
+            web::scope(admin::BASE)
+                .configure(|config| route::mount(config, admin::BASE, admin::table())),
+        )
         .configure(further)
         .default_service(web::to(dispatch::dispatch))
         .wrap(from_fn(measured))

@@ -10,6 +10,7 @@ use std::{
 };
 
 use powernode_abi::{PluginObject, plugin::SeedDef};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Manifest, Refusal};
@@ -28,7 +29,7 @@ pub use self::{
 };
 
 /// How far an extension came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It lies on disk.
@@ -47,6 +48,22 @@ pub enum State {
     Failed,
     /// It stays out until an operator releases it.
     Quarantined,
+}
+
+impl State {
+    /// The state's name, as it is serialised.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Discovered => "discovered",
+            Self::Verified => "verified",
+            Self::Resolved => "resolved",
+            Self::Migrated => "migrated",
+            Self::Started => "started",
+            Self::Disabled => "disabled",
+            Self::Failed => "failed",
+            Self::Quarantined => "quarantined",
+        }
+    }
 }
 
 /// One extension.
@@ -76,7 +93,7 @@ pub struct Entry {
 }
 
 /// What is known of a library.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LibraryFacts {
     /// Its hash.
     pub sha256: String,
@@ -97,7 +114,7 @@ pub struct LibraryFacts {
 }
 
 /// What an extension contributes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Contributions {
     /// `GET /api/v1/marketing/campaigns`, …
     pub routes: Vec<String>,

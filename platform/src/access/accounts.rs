@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{dsl::insert_into, prelude::*};
 use powernode_plugin_api::db::{HostConnection, RunError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// An account.
-#[derive(Clone, Debug, Queryable, Selectable, Serialize)]
+#[derive(Clone, Debug, Queryable, Selectable, Serialize, JsonSchema)]
 #[diesel(table_name = core_accounts)]
 pub struct Account {
     /// Its id.
@@ -29,7 +30,7 @@ pub struct Account {
 }
 
 /// A user.
-#[derive(Clone, Debug, Queryable, Selectable, Serialize)]
+#[derive(Clone, Debug, Queryable, Selectable, Serialize, JsonSchema)]
 #[diesel(table_name = core_users)]
 pub struct User {
     /// Its id.

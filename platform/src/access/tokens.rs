@@ -3,6 +3,7 @@
 use chrono::{DateTime, Datelike as _, Utc};
 use diesel::{dsl::insert_into, prelude::*};
 use powernode_plugin_api::db::{HostConnection, RunError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -19,7 +20,7 @@ const LONGEST_NAME: usize = 200;
 const LAST_YEAR: i32 = 9999;
 
 /// A token, without its secret.
-#[derive(Clone, Debug, Queryable, Selectable, Serialize)]
+#[derive(Clone, Debug, Queryable, Selectable, Serialize, JsonSchema)]
 #[diesel(table_name = core_tokens)]
 pub struct Token {
     /// Its id.
@@ -33,6 +34,7 @@ pub struct Token {
     /// What is shown of it.
     pub prefix: String,
     /// Its permissions.
+    #[schemars(with = "Vec<String>")]
     pub scopes: Value,
     /// When it ends.
     pub expires_at: Option<DateTime<Utc>>,

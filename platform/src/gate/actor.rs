@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
@@ -12,7 +13,8 @@ use uuid::Uuid;
 pub const ACTOR_ID_MAX: usize = 63;
 
 /// The id of an actor, `Class;id`, for example `Account;42`. It lies inline, so that asking for one costs no allocation.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(with = "String")]
 pub struct ActorId {
     len: u8,
     bytes: [u8; ACTOR_ID_MAX],

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Actor, Extension, Gate};
@@ -119,7 +120,7 @@ impl PartialEq for Refusal {
 }
 
 /// The code of a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(into = "&'static str")]
 pub enum Code {
     /// No such extension lies on disk.

@@ -1,5 +1,6 @@
 //! Every gate in its order: open or closed, why, who changed it and when, and what opens it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::actor::Actor;
@@ -9,7 +10,7 @@ use super::snapshot::Snapshot;
 use super::{Extension, Gate, Installed};
 
 /// Why an extension may be called, or may not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Explanation {
     /// The extension's slug.
     pub slug: String,
@@ -24,7 +25,7 @@ pub struct Explanation {
 }
 
 /// One gate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// Which gate.
     pub gate: GateName,
@@ -39,7 +40,7 @@ pub struct Step {
 }
 
 /// The gates, in the order in which they are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateName {
     /// A manifest lies on disk.
@@ -57,7 +58,7 @@ pub enum GateName {
 }
 
 /// What a gate says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It lets through.

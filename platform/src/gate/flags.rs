@@ -5,12 +5,13 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::actor::{Actor, ActorId, Groups};
 
 /// A flag: its gates, and what is known of its making.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Flag {
     /// Its name, for example `marketing_mode`.
     pub name: String,
@@ -74,7 +75,7 @@ impl Flag {
 }
 
 /// Who changed a thing, and when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Change {
     /// A user, a token or a command, as the audit log names it.
     pub by: String,
@@ -83,7 +84,7 @@ pub struct Change {
 }
 
 /// For whom a flag is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FlagState {
     /// For everybody.
@@ -95,7 +96,7 @@ pub enum FlagState {
 }
 
 /// The gates of a flag.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gates {
     /// For everybody.
@@ -189,7 +190,9 @@ pub enum BadEdit {
 }
 
 /// A share between 0 and 100, in thousandths of a percent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Percentage(u32);
 

@@ -1,6 +1,6 @@
 //! The operator's API, below `/api/v1/admin/`: each route asks for a permission, and each write is audited.
 
-use actix_web::web;
+use super::route::CoreRoute;
 
 mod accounts;
 mod audit;
@@ -12,12 +12,13 @@ mod tokens;
 /// Where it is mounted: a scope, so that a path outside it is compared with this alone.
 pub const BASE: &str = "/api/v1/admin";
 
-/// Mounts it below [`BASE`].
-pub fn routes(config: &mut web::ServiceConfig) {
-    extensions::routes(config);
-    explain::routes(config);
-    flags::routes(config);
-    audit::routes(config);
-    tokens::routes(config);
-    accounts::routes(config);
+/// Its routes.
+pub(super) fn table() -> Vec<CoreRoute> {
+    let mut routes = extensions::table();
+    routes.extend(explain::table());
+    routes.extend(flags::table());
+    routes.extend(audit::table());
+    routes.extend(tokens::table());
+    routes.extend(accounts::table());
+    routes
 }

@@ -10,6 +10,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::CONTENT_TY
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{error::ApiError, request::BodyLimits, state::Platform};
 
@@ -74,8 +75,24 @@ async fn read(mut payload: Payload, size: usize, time: Duration) -> Result<Bytes
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| match error.classify() {
+    let parsed = serde_json::from_slice(body).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => ApiError::invalid("body", error.to_string()),
         _ => ApiError::invalid_json(format!("the body is not JSON: {error}")),
-    })
+    })?;
+    // JSON writes NUL in one way alone; most bodies have nothing like it.
+    if memchr::memmem::find(body, br"\u0000").is_some()
+        && serde_json::from_slice(body).is_ok_and(|it: Value| holds_nul(&it))
+    {
+        return Err(ApiError::invalid("body", "must hold no NUL: no database keeps it"));
+    }
+    Ok(parsed)
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(fields) => fields.iter().any(|(key, it)| key.contains('\0') || holds_nul(it)),
+        _ => false,
+    }
 }

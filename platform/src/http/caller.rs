@@ -6,10 +6,11 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZAT
 use chrono::Utc;
 use futures_util::future::LocalBoxFuture;
 
-use super::{context::Context, error::ApiError, limits::Sender, state::Platform};
+use super::{context::Context, error::ApiError, limits::Sender, route::Asks, state::Platform};
 use crate::{access::Principal, audit::By};
 
-/// Who calls a route of the core; a handler that takes one answers 401 without.
+/// Who calls a route of the core; a handler that takes one answers 401 without, and 403 to whoever lacks the
+/// permission that the route's table names.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The bearer.
@@ -38,7 +39,7 @@ impl Caller {
     ///
     /// # Errors
     ///
-    /// 401 without one, 429 where the token's limit is reached.
+    /// 401 without one, 429 where the token's limit is reached, 403 without what the route asks.
     pub async fn of(request: &HttpRequest) -> Result<Self, ApiError> {
         Self::from_request(request, &mut Payload::None).await
     }
@@ -65,7 +66,18 @@ impl FromRequest for Caller {
             if let Some(quota) = quota.filter(|it| it.exceeded) {
                 return Err(ApiError::rate_limited(quota.reset_in));
             }
-            Ok(Self { principal, request_id: context.id.clone() })
+            let caller = Self { principal, request_id: context.id.clone() };
+            if let Asks::Permission(permission) = Asks::of(&request) {
+                caller.require(permission)?;
+            }
+            let uri = request.uri();
+            let holds_nul = |it: &str| it.contains("%00");
+            match (holds_nul(uri.path()), uri.query().is_some_and(holds_nul)) {
+                // No database keeps such a text.
+                (true, _) => Err(ApiError::not_found("path")),
+                (_, true) => Err(ApiError::invalid("query", "must hold no NUL")),
+                _ => Ok(caller),
+            }
         })
     }
 }

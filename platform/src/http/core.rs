@@ -1,46 +1,116 @@
 //! The core's own routes, which are there without any extension.
 
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard, web, web::Data};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
 use diesel::prelude::*;
 use powernode_plugin_api::db::RunError;
 use prometheus_client::encoding::text::encode;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::{caller::Caller, envelope, error::ApiError, state::Platform};
+use super::{
+    caller::Caller,
+    envelope,
+    error::ApiError,
+    route::{CoreRoute, get},
+    state::Platform,
+};
 use crate::{
+    access::{Account, User},
     db::schema::{core_accounts, core_tokens, core_users},
     gate,
+    manifest::{Frontend, NavEntry},
     registry::State,
 };
 
-/// Mounts them.
-pub fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(resource("/healthz", "GET, HEAD").route(get().to(healthz)))
-        .service(resource("/readyz", "GET, HEAD").route(get().to(readyz)))
-        .service(resource("/metrics", "GET, HEAD").route(get().to(metrics)))
-        .service(resource("/api/v1/config", "GET, HEAD").route(get().to(configuration)))
-        .service(resource("/api/v1/extensions/ui", "GET, HEAD").route(get().to(ui)))
-        .service(resource("/api/v1/me", "GET, HEAD").route(get().to(me)))
-        .service(
-            resource("/api/v1/reports/advanced", "GET, HEAD").route(get().to(advanced_report)),
-        );
+/// They, but for the operator's.
+pub(super) fn table() -> Vec<CoreRoute> {
+    vec![
+        get("/healthz", healthz)
+            .public()
+            .says("Say that the process lives", |it| it.plain::<Health>("200")),
+        get("/readyz", readyz).public().says("Say whether requests may be sent", |it| {
+            it.plain::<Readiness>("200").plain::<Readiness>("503")
+        }),
+        get("/metrics", metrics)
+            .public()
+            .says("Show all metrics", |it| it.text("application/openmetrics-text")),
+        get("/api/v1/config", configuration)
+            .public()
+            .says("Say what a client must know at first", |it| it.ok::<Configuration>()),
+        get("/api/v1/extensions/ui", ui)
+            .public()
+            .says("List pages and navigation of extensions that are on", |it| {
+                it.ok::<Vec<Pages>>()
+            }),
+        get("/api/v1/me", me)
+            .token()
+            .says("Show the bearer's account and user", |it| it.ok::<Me>()),
+        get("/api/v1/reports/advanced", advanced_report)
+            .permission("reports.read")
+            .says("Show the advanced report", |it| it.ok::<Report>().refuses(404)),
+    ]
 }
 
-/// A path of the core with the methods that it has; others are answered 405.
-pub(super) fn resource(path: &str, allow: &'static str) -> Resource {
-    let refuse = move || async move { Err::<HttpResponse, _>(ApiError::method_not_allowed(allow)) };
-    web::resource(path).default_service(web::to(refuse))
+/// That the process lives.
+#[derive(Serialize, JsonSchema)]
+struct Health {
+    #[schemars(extend("const" = "ok"))]
+    status: &'static str,
 }
 
-/// A route that reads: `GET`, and `HEAD` as the same without the body.
-pub(super) fn get() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+/// Whether requests may be sent.
+#[derive(Serialize, JsonSchema)]
+struct Readiness {
+    #[schemars(extend("enum" = ["ready", "not ready"]))]
+    status: &'static str,
+    /// Whether the platform is about to end.
+    draining: bool,
+    /// Whether the database answers.
+    database: bool,
+    /// How many extensions are loaded.
+    extensions: usize,
+}
+
+/// What a client must know before anybody signs in.
+#[derive(Serialize, JsonSchema)]
+struct Configuration {
+    version: &'static str,
+    /// Whether no extension is loaded.
+    core_mode: bool,
+    /// Slugs of those that are.
+    extensions: Vec<String>,
+    billing_enabled: bool,
+}
+
+/// What an extension adds to the pages.
+#[derive(Serialize, JsonSchema)]
+struct Pages {
+    slug: String,
+    name: String,
+    version: String,
+    capabilities: Vec<String>,
+    nav: Vec<NavEntry>,
+    frontend: Option<Frontend>,
+}
+
+/// The bearer.
+#[derive(Serialize, JsonSchema)]
+struct Me {
+    account: Option<Account>,
+    user: Option<User>,
+}
+
+/// The advanced report.
+#[derive(Serialize, JsonSchema)]
+struct Report {
+    accounts: i64,
+    users: i64,
+    tokens: i64,
 }
 
 /// The process lives.
 async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "ok" }))
+    HttpResponse::Ok().json(Health { status: "ok" })
 }
 
 /// It may be sent requests: it is not about to end, and its database answers.
@@ -49,14 +119,14 @@ async fn readyz(platform: Data<Platform>) -> HttpResponse {
         .core
         .read(|conn| core_accounts::table.count().get_result::<i64>(conn).map_err(RunError::from));
     let database = database.await.is_ok();
-    let loaded = platform.gate.loaded().len();
-    let body = json!({
-        "status": if database && !platform.is_draining() { "ready" } else { "not ready" },
-        "draining": platform.is_draining(),
-        "database": database,
-        "extensions": loaded,
-    });
-    if database && !platform.is_draining() {
+    let is_ready = database && !platform.is_draining();
+    let body = Readiness {
+        status: if is_ready { "ready" } else { "not ready" },
+        draining: platform.is_draining(),
+        database,
+        extensions: platform.gate.loaded().len(),
+    };
+    if is_ready {
         HttpResponse::Ok().json(body)
     } else {
         HttpResponse::ServiceUnavailable().json(body)
@@ -73,12 +143,12 @@ async fn metrics(platform: Data<Platform>) -> Result<HttpResponse, ApiError> {
 
 /// What a client must know before anybody signs in.
 async fn configuration(platform: Data<Platform>) -> HttpResponse {
-    envelope::ok(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "core_mode": platform.gate.core_mode(),
-        "extensions": platform.gate.loaded(),
-        "billing_enabled": platform.gate.billing_enabled(),
-    }))
+    envelope::ok(Configuration {
+        version: env!("CARGO_PKG_VERSION"),
+        core_mode: platform.gate.core_mode(),
+        extensions: platform.gate.loaded(),
+        billing_enabled: platform.gate.billing_enabled(),
+    })
 }
 
 /// What pages and navigation entries there are, of extensions that are on.
@@ -89,15 +159,13 @@ async fn ui(platform: Data<Platform>) -> HttpResponse {
     });
     let shown: Vec<_> = on
         .filter_map(|it| it.manifest.as_deref())
-        .map(|it| {
-            json!({
-                "slug": it.slug,
-                "name": it.name,
-                "version": it.version,
-                "capabilities": it.capabilities,
-                "nav": it.nav,
-                "frontend": it.frontend,
-            })
+        .map(|it| Pages {
+            slug: it.slug.to_string(),
+            name: it.name.clone(),
+            version: it.version.to_string(),
+            capabilities: it.capabilities.clone(),
+            nav: it.nav.clone(),
+            frontend: it.frontend.clone(),
         })
         .collect();
     envelope::ok(shown)
@@ -108,7 +176,7 @@ async fn me(platform: Data<Platform>, caller: Caller) -> Result<HttpResponse, Ap
     let account = platform.access.account(caller.principal.account).await?;
     let users = platform.access.users(caller.principal.account).await?;
     let user = users.into_iter().find(|it| Some(it.id) == caller.principal.user);
-    Ok(envelope::ok(json!({ "account": account, "user": user })))
+    Ok(envelope::ok(Me { account, user }))
 }
 
 /// A route of the core that asks for an extension, with the guard of the guide.
@@ -119,8 +187,7 @@ async fn advanced_report(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     require_business(&platform.gate)?;
-    let caller = Caller::of(&request).await?;
-    caller.require("reports.read")?;
+    Caller::of(&request).await?;
     let counts = platform.core.read(|conn| {
         Ok::<_, RunError>((
             core_accounts::table.count().get_result::<i64>(conn)?,
@@ -129,7 +196,7 @@ async fn advanced_report(
         ))
     });
     let (accounts, users, tokens) = counts.await.map_err(ApiError::internal)?;
-    Ok(envelope::ok(json!({ "accounts": accounts, "users": users, "tokens": tokens })))
+    Ok(envelope::ok(Report { accounts, users, tokens }))
 }
 
 fn require_business(gate: &gate::Gate) -> Result<(), ApiError> {

@@ -35,6 +35,7 @@ mod audit;
 mod extensions;
 mod flags;
 mod limits;
+mod openapi;
 mod order;
 mod tokens;
 
@@ -121,15 +122,26 @@ impl House {
         self.ahead.fetch_add(time.as_millis() as u64, Ordering::SeqCst);
     }
 
+    /// The answer; it is as the description of the API says.
+    #[track_caller]
     fn answer(&self, request: TestRequest) -> Answer {
-        self.serving.block_on(async {
+        let (answer, asked) = self.answered(request);
+        openapi::conforms(&asked, &answer);
+        answer
+    }
+
+    fn answered(&self, request: TestRequest) -> (Answer, (Method, String)) {
+        let request = request.to_request();
+        let asked = (request.method().clone(), request.path().to_owned());
+        let answer = self.serving.block_on(async {
             let app = init_service(app(self.platform.clone(), |_| ())).await;
-            let response = call_service(&app, request.to_request()).await;
+            let response = call_service(&app, request).await;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             let body = to_bytes(response.into_body()).await;
             let body = body.map_err(|_| "the body broke off").unwrap().to_vec();
             Answer { status, headers, body }
-        })
+        });
+        (answer, asked)
     }
 
     /// `GET /path`, or `POST /path <- body`, by the bearer of `token`; by nobody where that is empty.

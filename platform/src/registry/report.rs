@@ -2,16 +2,20 @@
 
 use std::{fs, io, path::Path};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Contributions, Entry, LibraryFacts, Registry};
-use crate::{manifest::Refusal, package::Found};
+use super::{Contributions, Entry, LibraryFacts, Registry, State};
+use crate::{
+    manifest::{Manifest, Refusal},
+    package::Found,
+};
 
 /// Its name in the data directory.
 pub const FILE_NAME: &str = "last_start.json";
 
 /// One extension, as admin API and command line show it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Shown {
     /// Its slug.
     pub slug: String,
@@ -20,8 +24,10 @@ pub struct Shown {
     /// Its version.
     pub version: Option<String>,
     /// How far it came: `started`, `failed`, …
+    #[schemars(with = "State")]
     pub state: String,
     /// Why it stays out.
+    #[schemars(with = "Option<Refusal>")]
     pub reason: Option<serde_json::Value>,
     /// What may go wrong with it.
     pub warnings: Vec<String>,
@@ -30,6 +36,7 @@ pub struct Shown {
     /// Whether it lies among the private ones.
     pub private: bool,
     /// What its manifest says.
+    #[schemars(with = "Option<Manifest>")]
     pub manifest: Option<serde_json::Value>,
     /// Its library, once it was verified.
     pub library: Option<LibraryFacts>,
@@ -45,10 +52,7 @@ impl Shown {
             slug: entry.slug.clone(),
             name: manifest.map(|it| it.name.clone()),
             version: manifest.map(|it| it.version.to_string()),
-            state: serde_json::to_value(entry.state)
-                .ok()
-                .and_then(|it| it.as_str().map(str::to_owned))
-                .unwrap_or_default(),
+            state: entry.state.as_str().to_owned(),
             reason: entry.refusal.as_ref().map(reason),
             warnings: entry.warnings.clone(),
             directory: entry.directory.display().to_string(),
@@ -61,6 +65,11 @@ impl Shown {
 }
 
 impl Shown {
+    /// In another state than the entry's.
+    pub fn with_state(self, state: State) -> Self {
+        Self { state: state.as_str().to_owned(), ..self }
+    }
+
     /// Shows what lies on disk, and no start has seen.
     pub fn found(found: &Found) -> Self {
         let manifest = found.manifest.as_ref().ok();

@@ -2,37 +2,47 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{self, Data, Path},
+    web::{Data, Path},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
-use crate::http::{
-    body::Body,
-    caller::Caller,
-    core::{get, resource},
-    envelope,
-    error::ApiError,
-    page::Page,
-    state::Platform,
+use crate::{
+    access::{Account, User},
+    http::{
+        body::Body,
+        caller::Caller,
+        envelope,
+        error::ApiError,
+        page::Page,
+        route::{CoreRoute, get, post},
+        state::Platform,
+    },
 };
 
 const MANAGE: &str = "admin.accounts.manage";
 
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let base = "/accounts";
-    config
-        .service(
-            resource(base, "GET, HEAD, POST").route(get().to(list)).route(web::post().to(create)),
-        )
-        .service(resource(&format!("{base}/{{id}}/users"), "GET, HEAD").route(get().to(users)));
+pub(super) fn table() -> [CoreRoute; 3] {
+    let base = "/api/v1/admin/accounts";
+    let users_of = "/api/v1/admin/accounts/{id}/users";
+    [
+        get(base, list).permission(MANAGE).says("List accounts", |it| it.page_of::<Account>()),
+        post(base, create).permission(MANAGE).says("Make an account", |it| {
+            // In core mode there is no second one.
+            it.body::<NewAccount>().created::<Account>().refuses(404)
+        }),
+        get(users_of, users).permission(MANAGE).says("List an account's users", |it| {
+            it.path("id", json!({ "type": "string", "format": "uuid" })).ok::<Vec<User>>()
+        }),
+    ]
 }
 
 async fn list(
     platform: Data<Platform>,
-    caller: Caller,
+    _: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let page = Page::of(request.query_string())?;
     let accounts = platform.access.accounts().await?;
     let total = i64::try_from(accounts.len()).unwrap_or(i64::MAX);
@@ -40,9 +50,10 @@ async fn list(
     Ok(envelope::paged(rows, page, total))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewAccount {
+    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"))]
     name: String,
 }
 
@@ -51,7 +62,6 @@ async fn create(
     caller: Caller,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let new: NewAccount = body.json().await?;
     let core_mode = platform.gate.core_mode();
     let account = platform.access.create_account(&new.name, core_mode, caller.by()).await?;
@@ -60,10 +70,9 @@ async fn create(
 
 async fn users(
     platform: Data<Platform>,
-    caller: Caller,
+    _: Caller,
     id: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let id = id.parse().map_err(|_| ApiError::not_found("account"))?;
     platform.access.account(id).await?.ok_or_else(|| ApiError::not_found("account"))?;
     Ok(envelope::ok(platform.access.users(id).await?))

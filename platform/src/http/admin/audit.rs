@@ -1,21 +1,19 @@
 //! `/api/v1/admin/audit`
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    web::{self, Data},
-};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chrono::{DateTime, Datelike as _, Utc};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    audit::{self, Filter},
+    audit::{self, Filter, Record},
     http::{
         caller::Caller,
-        core::{get, resource},
         envelope,
         error::ApiError,
         page::Page,
         query,
+        route::{CoreRoute, get},
         state::Platform,
     },
 };
@@ -23,26 +21,31 @@ use crate::{
 /// The last year that is asked about: later ones sort wrongly as text.
 const LAST_YEAR: i32 = 9999;
 
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(resource("/audit", "GET, HEAD").route(get().to(list)));
+pub(super) fn table() -> [CoreRoute; 1] {
+    [get("/api/v1/admin/audit", list)
+        .permission("admin.audit.read")
+        .says("Read the audit log", |it| it.query::<Asked>().page_of::<Record>())]
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Asked {
     actor: Option<String>,
     action: Option<String>,
     subject: Option<String>,
     request_id: Option<String>,
+    /// Not before this moment.
+    #[schemars(with = "Option<DateTime<Utc>>")]
     since: Option<String>,
+    /// Before this moment.
+    #[schemars(with = "Option<DateTime<Utc>>")]
     until: Option<String>,
 }
 
 async fn list(
     platform: Data<Platform>,
-    caller: Caller,
+    _: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require("admin.audit.read")?;
     let page = Page::of(request.query_string())?;
     let Asked { actor, action, subject, request_id, since, until } = query::of(&request)?;
     let (since, until) = (moment("since", since)?, moment("until", until)?);

@@ -1,45 +1,71 @@
 //! `/api/v1/admin/explain`: which route a request would take, and what each gate would say.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::Method,
-    web::{self, Data},
-};
+use actix_web::{HttpRequest, HttpResponse, http::Method, web::Data};
 use powernode_plugin_api::operation::Identity;
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    gate::{Actor, ActorId},
+    gate::{Actor, ActorId, Explanation},
     http::{
         caller::Caller,
-        core::{get, resource},
         dispatch::Missing,
         envelope,
         error::ApiError,
         query,
+        route::{CoreRoute, get},
         state::Platform,
     },
 };
 
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(resource("/explain", "GET, HEAD").route(get().to(explain)));
+pub(super) fn table() -> [CoreRoute; 1] {
+    [get("/api/v1/admin/explain", explain)
+        .permission("admin.extensions.read")
+        .says("Explain a request", |it| it.query::<Asked>().ok::<Explained>())]
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Asked {
+    /// `GET` unless asked for.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))]
     method: Option<String>,
+    /// A path, such as `/api/v1/marketing/campaigns`.
+    #[schemars(required)]
     path: Option<String>,
+    /// The account that asks; nobody in particular unless asked for.
+    #[schemars(with = "Option<Uuid>")]
     account: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Explained {
+    Route { route: Route, extension: String, identity: Answerer, gates: Explanation },
+    None { route: (), reason: String },
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ExplainedRoute")]
+struct Route {
+    method: String,
+    pattern: String,
+}
+
+/// Who answers for identity.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Answerer {
+    Permission(String),
+    Public,
+    Extension,
 }
 
 async fn explain(
     platform: Data<Platform>,
-    caller: Caller,
+    _: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require("admin.extensions.read")?;
     let asked: Asked = query::of(&request)?;
     let account = query::value::<Uuid>("account", asked.account.as_ref(), "the id of an account")?;
     let path = asked.path.ok_or_else(|| ApiError::invalid("path", "is missing"))?;
@@ -50,30 +76,23 @@ async fn explain(
     let found = match platform.table.load().find(&method, path) {
         Ok(found) => found.mounted,
         Err(Missing::Path) => {
-            return Ok(envelope::ok(json!({
-                "route": null,
-                "reason": "no loaded extension has such a path; it may be the core's, or of an extension that stays out",
-            })));
+            let reason = "no loaded extension has such a path; it may be the core's, or of an extension that stays out";
+            return Ok(envelope::ok(Explained::None { route: (), reason: reason.to_owned() }));
         }
         Err(Missing::Method { allow }) => {
-            return Ok(envelope::ok(json!({
-                "route": null,
-                "reason": format!("the path has other methods: {allow}"),
-            })));
+            let reason = format!("the path has other methods: {allow}");
+            return Ok(envelope::ok(Explained::None { route: (), reason }));
         }
     };
     let actor = account.map(|it| Actor::of_account(ActorId::account(it)));
     let context = platform.state.context(&found.slug).await?;
     let gates = platform.gate.explain(&found.slug, actor.as_ref(), context);
     let identity = match &found.mount.operation.identity {
-        Identity::Permission(permission) => json!({ "permission": permission }),
-        Identity::Extension => json!("extension"),
-        Identity::Public | Identity::Undeclared => json!("public"),
+        Identity::Permission(permission) => Answerer::Permission(permission.clone()),
+        Identity::Extension => Answerer::Extension,
+        Identity::Public | Identity::Undeclared => Answerer::Public,
     };
-    Ok(envelope::ok(json!({
-        "route": { "method": found.mount.method, "pattern": found.mount.pattern },
-        "extension": found.slug,
-        "identity": identity,
-        "gates": gates,
-    })))
+    let route = Route { method: found.mount.method.clone(), pattern: found.mount.pattern.clone() };
+    let extension = found.slug.clone();
+    Ok(envelope::ok(Explained::Route { route, extension, identity, gates }))
 }

@@ -4,99 +4,175 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{self, Data, Path},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    gate::{Edit, Explanation},
+    gate::{Code, Edit, Explanation, Flag, Step},
     http::{
         body::Body,
         caller::Caller,
-        core::{get, resource},
         envelope,
         error::ApiError,
         page::Page,
+        route::{CoreRoute, get, post, put},
         state::Platform,
     },
-    registry::{Entry, quarantine, report::Shown, rescan},
+    manifest::Refusal,
+    registry::{
+        Entry, State, quarantine,
+        report::Shown,
+        rescan::{self, Rescan},
+    },
 };
 
 const READ: &str = "admin.extensions.read";
 const MANAGE: &str = "admin.extensions.manage";
 
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let base = "/extensions";
-    config
-        .service(resource(base, "GET, HEAD").route(get().to(list)))
-        .service(resource(&format!("{base}/rescan"), "POST").route(web::post().to(rescan)))
-        .service(resource(&format!("{base}/{{slug}}"), "GET, HEAD").route(get().to(show)))
-        .service(
-            resource(&format!("{base}/{{slug}}/explain"), "GET, HEAD").route(get().to(explain)),
-        )
-        .service(resource(&format!("{base}/{{slug}}/flag"), "PUT").route(web::put().to(flag)))
-        .service(resource(&format!("{base}/{{slug}}/state"), "PUT").route(web::put().to(state)))
-        .service(
-            resource(&format!("{base}/{{slug}}/release"), "POST").route(web::post().to(release)),
-        );
+pub(super) fn table() -> Vec<CoreRoute> {
+    vec![
+        get("/api/v1/admin/extensions", list)
+            .permission(READ)
+            .says("List extensions", |it| it.page_of::<Row>()),
+        post("/api/v1/admin/extensions/rescan", rescan)
+            .permission(MANAGE)
+            .says("Tell what a restart would change", |it| it.ok::<Rescan>()),
+        get("/api/v1/admin/extensions/{slug}", show)
+            .permission(READ)
+            .says("Show an extension", |it| it.ok::<Detail>()),
+        get("/api/v1/admin/extensions/{slug}/explain", explain)
+            .permission(READ)
+            .says("Explain its gates", |it| it.ok::<Explanation>()),
+        put("/api/v1/admin/extensions/{slug}/flag", flag)
+            .permission(MANAGE)
+            .says("Switch it at once", |it| it.body::<Enabled>().ok::<Switched>().refuses(409)),
+        put("/api/v1/admin/extensions/{slug}/state", state)
+            .permission(MANAGE)
+            .says("Disable it from the next start on", |it| {
+                it.body::<Disabled>().ok::<StateChange>()
+            }),
+        post("/api/v1/admin/extensions/{slug}/release", release)
+            .permission(MANAGE)
+            .says("Let it out of quarantine", |it| it.ok::<Released>()),
+    ]
+}
+
+/// An extension in the list.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ExtensionRow")]
+struct Row {
+    slug: String,
+    name: Option<String>,
+    version: Option<String>,
+    state: State,
+    /// Whether it may be called.
+    enabled: bool,
+    /// What its callers are answered while it may not.
+    code: Option<Code>,
+    /// Why it stays out.
+    reason: Option<Refusal>,
+    private: bool,
+}
+
+/// An extension with all that is known of it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Extension")]
+struct Detail {
+    #[serde(flatten)]
+    shown: Shown,
+    /// Whether it may be called.
+    enabled: bool,
+    /// Its gates, in the order in which they are asked.
+    gates: Vec<Step>,
+    /// Requests that it answers now.
+    running_requests: usize,
+    /// Panics since the start.
+    panics: u64,
+}
+
+/// What became of its flag.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ExtensionFlag")]
+struct Switched {
+    slug: String,
+    flag: Flag,
+    /// Whether it may be called now.
+    enabled: bool,
+    /// What its callers are answered while it may not.
+    code: Option<Code>,
+}
+
+/// What the state file says now.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ExtensionState")]
+struct StateChange {
+    slug: String,
+    disabled: bool,
+    changed: bool,
+    restart_required: bool,
+}
+
+/// What became of its quarantine.
+#[derive(Serialize, JsonSchema)]
+struct Released {
+    slug: String,
+    /// Whether it was in quarantine.
+    released: bool,
+    restart_required: bool,
 }
 
 async fn list(
     platform: Data<Platform>,
-    caller: Caller,
+    _: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(READ)?;
     let page = Page::of(request.query_string())?;
     let entries = &platform.registry.entries;
     let total = i64::try_from(entries.len()).unwrap_or(i64::MAX);
     let mut rows = Vec::new();
     for entry in page.of_list(entries) {
         let gates = explained(&platform, &entry.slug).await?;
-        rows.push(json!({
-            "slug": entry.slug,
-            "name": entry.manifest.as_ref().map(|it| &it.name),
-            "version": entry.manifest.as_ref().map(|it| it.version.to_string()),
-            "state": shown_state(entry, &gates),
-            "enabled": gates.enabled,
-            "code": gates.code,
-            "reason": entry.refusal,
-            "private": entry.private,
-        }));
+        rows.push(Row {
+            slug: entry.slug.clone(),
+            name: entry.manifest.as_ref().map(|it| it.name.clone()),
+            version: entry.manifest.as_ref().map(|it| it.version.to_string()),
+            state: shown_state(entry, &gates),
+            enabled: gates.enabled,
+            code: gates.code,
+            reason: entry.refusal.clone(),
+            private: entry.private,
+        });
     }
     Ok(envelope::paged(rows, page, total))
 }
 
 async fn show(
     platform: Data<Platform>,
-    caller: Caller,
+    _: Caller,
     slug: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(READ)?;
     let entry = find(&platform, &slug)?;
     let gates = explained(&platform, &entry.slug).await?;
     let index = platform.registry.entries.iter().position(|it| it.slug == entry.slug);
-    let mut shown = serde_json::to_value(Shown::of(entry)).map_err(ApiError::internal)?;
-    if let (Some(shown), Some(index)) = (shown.as_object_mut(), index) {
-        shown.insert("state".into(), shown_state(entry, &gates));
-        shown.insert("enabled".into(), json!(gates.enabled));
-        shown.insert("gates".into(), json!(gates.gates));
-        shown.insert("running_requests".into(), json!(platform.load.running(index)));
-        shown.insert("panics".into(), json!(entry.faults.total()));
-    }
-    Ok(envelope::ok(shown))
+    Ok(envelope::ok(Detail {
+        shown: Shown::of(entry).with_state(shown_state(entry, &gates)),
+        enabled: gates.enabled,
+        gates: gates.gates,
+        running_requests: index.map_or(0, |it| platform.load.running(it)),
+        panics: entry.faults.total(),
+    }))
 }
 
 async fn explain(
     platform: Data<Platform>,
-    caller: Caller,
+    _: Caller,
     slug: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(READ)?;
     let entry = find(&platform, &slug)?;
     Ok(envelope::ok(explained(&platform, &entry.slug).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Enabled {
     enabled: bool,
@@ -109,7 +185,6 @@ async fn flag(
     slug: Path<String>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let entry = find(&platform, &slug)?;
     let Enabled { enabled } = body.json().await?;
     let manifest = entry.manifest.as_ref().ok_or_else(|| {
@@ -121,12 +196,11 @@ async fn flag(
     let edit = if enabled { Edit::Enable } else { Edit::Disable };
     let flag = platform.flags.edit(&manifest.flag(), edit, caller.by()).await?;
     let gates = explained(&platform, &entry.slug).await?;
-    Ok(envelope::ok(
-        json!({ "slug": entry.slug, "flag": flag, "enabled": gates.enabled, "code": gates.code }),
-    ))
+    let Explanation { slug, enabled, code, .. } = gates;
+    Ok(envelope::ok(Switched { slug, flag, enabled, code }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Disabled {
     disabled: bool,
@@ -138,17 +212,16 @@ async fn state(
     slug: Path<String>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let entry = find(&platform, &slug)?;
     let Disabled { disabled } = body.json().await?;
     let changed = platform.state.set(&entry.slug, disabled, caller.by()).await?;
-    let is_disabled = entry.state == crate::registry::State::Disabled;
-    Ok(envelope::ok(json!({
-        "slug": entry.slug,
-        "disabled": disabled,
-        "changed": changed,
-        "restart_required": disabled != is_disabled,
-    })))
+    let is_disabled = platform.registry.disabled.contains(&entry.slug);
+    Ok(envelope::ok(StateChange {
+        slug: entry.slug.clone(),
+        disabled,
+        changed,
+        restart_required: disabled != is_disabled,
+    }))
 }
 
 async fn release(
@@ -156,23 +229,21 @@ async fn release(
     caller: Caller,
     slug: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let entry = find(&platform, &slug)?;
     let released = quarantine::release(&platform.core, entry.slug.clone(), caller.by()).await;
     let released = released.map_err(ApiError::internal)?;
     if let Some(extension) = platform.gate.find(&entry.slug) {
         platform.gate.release(extension);
     }
-    Ok(envelope::ok(json!({
-        "slug": entry.slug,
-        "released": released,
-        "restart_required": released && entry.plugin.is_none(),
-    })))
+    Ok(envelope::ok(Released {
+        slug: entry.slug.clone(),
+        released,
+        restart_required: released && entry.plugin.is_none(),
+    }))
 }
 
 /// Reads what is installed again, and says what the next start would do; nothing is loaded.
-async fn rescan(platform: Data<Platform>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
+async fn rescan(platform: Data<Platform>, _: Caller) -> Result<HttpResponse, ApiError> {
     let quarantined = quarantine::all(&platform.core).await.map_err(ApiError::internal)?;
     let (registry, directory) = (platform.registry.clone(), platform.extensions.clone());
     let state = platform.state.clone();
@@ -193,9 +264,6 @@ pub(super) async fn explained(platform: &Platform, slug: &str) -> Result<Explana
 }
 
 /// One that was quarantined while it ran says so, though it is still loaded.
-fn shown_state(entry: &Entry, gates: &Explanation) -> Value {
-    if gates.code == Some(crate::gate::Code::Quarantined) {
-        return json!("quarantined");
-    }
-    json!(entry.state)
+fn shown_state(entry: &Entry, gates: &Explanation) -> State {
+    if gates.code == Some(Code::Quarantined) { State::Quarantined } else { entry.state }
 }

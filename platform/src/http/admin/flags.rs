@@ -2,20 +2,21 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{self, Data, Path},
+    web::{Data, Path},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use powernode_plugin_api::operation::schema_of;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    gate::{ActorId, Edit, Flag, Percentage},
+    gate::{ActorId, Edit, Flag, FlagState, Percentage},
     http::{
         body::Body,
         caller::Caller,
-        core::{get, resource},
         envelope,
         error::ApiError,
         page::Page,
+        route::{CoreRoute, delete, get, post, put},
         state::Platform,
     },
 };
@@ -23,35 +24,58 @@ use crate::{
 const READ: &str = "admin.flags.read";
 const MANAGE: &str = "admin.flags.manage";
 
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let (all, one) = ("/flags", "/flags/{name}");
-    let listed = |kind: &str| (format!("{one}/{kind}"), format!("{one}/{kind}/{{value}}"));
-    let ((actors, actor), (groups, group)) = (listed("actors"), listed("groups"));
-    config
-        .service(
-            resource(all, "GET, HEAD, POST").route(get().to(list)).route(web::post().to(create)),
-        )
-        .service(resource(one, "GET, HEAD, PUT").route(get().to(show)).route(web::put().to(set)))
-        .service(resource(&actors, "POST").route(web::post().to(add_actor)))
-        .service(resource(&actor, "DELETE").route(web::delete().to(remove_actor)))
-        .service(resource(&groups, "POST").route(web::post().to(add_group)))
-        .service(resource(&group, "DELETE").route(web::delete().to(remove_group)))
-        .service(
-            resource(&format!("{one}/percentage_of_actors"), "PUT")
-                .route(web::put().to(percentage_of_actors)),
-        )
-        .service(
-            resource(&format!("{one}/percentage_of_time"), "PUT")
-                .route(web::put().to(percentage_of_time)),
-        );
+pub(super) fn table() -> Vec<CoreRoute> {
+    let (all, one) = ("/api/v1/admin/flags", "/api/v1/admin/flags/{name}");
+    vec![
+        get(all, list).permission(READ).says("List flags", |it| it.page_of::<Shown>()),
+        post(all, create)
+            .permission(MANAGE)
+            .says("Make a flag", |it| it.body::<NewFlag>().created::<Shown>().refuses(409)),
+        get(one, show).permission(READ).says("Show a flag", |it| it.ok::<Shown>()),
+        put(one, set)
+            .permission(MANAGE)
+            .says("Switch a flag for all", |it| it.body::<Enabled>().ok::<Shown>()),
+        post("/api/v1/admin/flags/{name}/actors", add_actor)
+            .permission(MANAGE)
+            .says("Switch it on for an actor", |it| it.body::<NewActor>().ok::<Shown>()),
+        delete("/api/v1/admin/flags/{name}/actors/{value}", remove_actor).permission(MANAGE).says(
+            "Take an actor away",
+            |it| {
+                it.path("value", schema_of::<NewActor>()["properties"]["actor"].take())
+                    .ok::<Shown>()
+                    .refuses(422)
+            },
+        ),
+        post("/api/v1/admin/flags/{name}/groups", add_group)
+            .permission(MANAGE)
+            .says("Switch it on for a group", |it| it.body::<NewGroup>().ok::<Shown>()),
+        delete("/api/v1/admin/flags/{name}/groups/{value}", remove_group)
+            .permission(MANAGE)
+            .says("Take a group away", |it| it.ok::<Shown>()),
+        put("/api/v1/admin/flags/{name}/percentage_of_actors", percentage_of_actors)
+            .permission(MANAGE)
+            .says("Switch it on for a share of actors", |it| it.body::<Share>().ok::<Shown>()),
+        put("/api/v1/admin/flags/{name}/percentage_of_time", percentage_of_time)
+            .permission(MANAGE)
+            .says("Switch it on for a share of the time", |it| it.body::<Share>().ok::<Shown>()),
+    ]
+}
+
+/// A flag as it is answered.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Flag")]
+struct Shown {
+    #[serde(flatten)]
+    flag: Flag,
+    /// For whom it is on.
+    state: FlagState,
 }
 
 async fn list(
     platform: Data<Platform>,
-    caller: Caller,
+    _: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(READ)?;
     let page = Page::of(request.query_string())?;
     let flags = platform.gate.flags().unwrap_or_default();
     let total = i64::try_from(flags.len()).unwrap_or(i64::MAX);
@@ -59,11 +83,13 @@ async fn list(
     Ok(envelope::paged(rows, page, total))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewFlag {
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9_]{0,63}$"))]
     name: String,
     #[serde(default)]
+    #[schemars(regex(pattern = r"^[^\u0000]*$"))]
     description: String,
 }
 
@@ -72,7 +98,6 @@ async fn create(
     caller: Caller,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let new: NewFlag = body.json().await?;
     let flag = platform.flags.create(&new.name, &new.description, caller.by()).await?;
     Ok(envelope::created(shown(&flag)))
@@ -80,15 +105,14 @@ async fn create(
 
 async fn show(
     platform: Data<Platform>,
-    caller: Caller,
+    _: Caller,
     name: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(READ)?;
     let flag = platform.gate.flag(&name).ok_or_else(|| ApiError::not_found("flag"))?;
     Ok(envelope::ok(shown(&flag)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Enabled {
     enabled: bool,
@@ -100,14 +124,18 @@ async fn set(
     name: Path<String>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let Enabled { enabled } = body.json().await?;
     edit(&platform, &caller, &name, if enabled { Edit::Enable } else { Edit::Disable }).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewActor {
+    /// `Class;id`, of 63 bytes at most.
+    #[schemars(
+        length(max = 63),
+        regex(pattern = r"^[^;\s\u0000-\u001f\u007f-\u009f]+;[^\s\u0000-\u001f\u007f-\u009f]+$")
+    )]
     actor: String,
 }
 
@@ -117,7 +145,6 @@ async fn add_actor(
     name: Path<String>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let NewActor { actor } = body.json().await?;
     edit(&platform, &caller, &name, Edit::EnableActor(actor_of(&actor)?)).await
 }
@@ -127,14 +154,14 @@ async fn remove_actor(
     caller: Caller,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let (name, actor) = path.into_inner();
     edit(&platform, &caller, &name, Edit::DisableActor(actor_of(&actor)?)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewGroup {
+    #[schemars(extend("enum" = ["admins", "users"]))]
     group: String,
 }
 
@@ -144,7 +171,6 @@ async fn add_group(
     name: Path<String>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let NewGroup { group } = body.json().await?;
     edit(&platform, &caller, &name, Edit::EnableGroup(group)).await
 }
@@ -154,14 +180,15 @@ async fn remove_group(
     caller: Caller,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let (name, group) = path.into_inner();
     edit(&platform, &caller, &name, Edit::DisableGroup(group)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Share {
+    /// From 0 to 100, with up to three decimals.
+    #[schemars(range(min = 0, max = 100), extend("multipleOf" = 0.001))]
     percentage: f64,
 }
 
@@ -179,7 +206,6 @@ async fn percentage_of_actors(
     name: Path<String>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let share: Share = body.json().await?;
     edit(&platform, &caller, &name, Edit::PercentageOfActors(share.read()?)).await
 }
@@ -190,7 +216,6 @@ async fn percentage_of_time(
     name: Path<String>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let share: Share = body.json().await?;
     edit(&platform, &caller, &name, Edit::PercentageOfTime(share.read()?)).await
 }
@@ -209,10 +234,6 @@ fn actor_of(text: &str) -> Result<ActorId, ApiError> {
     ActorId::new(text).map_err(|error| ApiError::invalid("actor", error.to_string()))
 }
 
-fn shown(flag: &Flag) -> Value {
-    let mut shown = json!(flag);
-    if let Some(shown) = shown.as_object_mut() {
-        shown.insert("state".into(), json!(flag.state()));
-    }
-    shown
+fn shown(flag: &Flag) -> Shown {
+    Shown { flag: flag.clone(), state: flag.state() }
 }

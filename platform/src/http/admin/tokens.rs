@@ -2,22 +2,23 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{self, Data, Path},
+    web::{Data, Path},
 };
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    access::{NewToken, Scopes, TokenError},
+    access::{NewToken, Scopes, Token, TokenError},
     http::{
         body::Body,
         caller::Caller,
-        core::{get, resource},
         envelope,
         error::ApiError,
         page::Page,
+        route::{CoreRoute, delete, get, post},
         state::Platform,
     },
 };
@@ -25,13 +26,17 @@ use crate::{
 const MANAGE: &str = "admin.tokens.manage";
 const ACCOUNTS: &str = "admin.accounts.manage";
 
-pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let base = "/tokens";
-    config
-        .service(
-            resource(base, "GET, HEAD, POST").route(get().to(list)).route(web::post().to(create)),
-        )
-        .service(resource(&format!("{base}/{{token}}"), "DELETE").route(web::delete().to(revoke)));
+pub(super) fn table() -> [CoreRoute; 3] {
+    let base = "/api/v1/admin/tokens";
+    [
+        get(base, list).permission(MANAGE).says("List tokens", |it| it.page_of::<Token>()),
+        post(base, create)
+            .permission(MANAGE)
+            .says("Make a token", |it| it.body::<Asked>().created::<Made>()),
+        delete("/api/v1/admin/tokens/{token}", revoke)
+            .permission(MANAGE)
+            .says("Revoke a token", |it| it.ok::<Token>().refuses(409)),
+    ]
 }
 
 async fn list(
@@ -39,7 +44,6 @@ async fn list(
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let page = Page::of(request.query_string())?;
     let own = (!sees_all(&caller)).then_some(caller.principal.account);
     let tokens = platform.access.tokens(own).await?;
@@ -48,14 +52,27 @@ async fn list(
     Ok(envelope::paged(rows, page, total))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Asked {
+    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"))]
     name: String,
+    /// Permissions, `some.*`, or `*`.
+    #[schemars(inner(regex(pattern = r"^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?)$")))]
     scopes: Vec<String>,
     account_id: Option<Uuid>,
     user_id: Option<Uuid>,
     expires_at: Option<DateTime<Utc>>,
+}
+
+/// A token that was made.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NewToken")]
+struct Made {
+    /// Its text, which is shown this once.
+    token: String,
+    /// What is known of it.
+    details: Token,
 }
 
 /// A token can hold what its maker holds, and no more; it acts in the maker's account, and for
@@ -65,7 +82,6 @@ async fn create(
     caller: Caller,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let asked: Asked = body.json().await?;
     let not_held = asked.scopes.iter().find(|it| !caller.principal.may(it));
     if let Some(scope) = not_held {
@@ -93,7 +109,7 @@ async fn create(
         expires_at: asked.expires_at,
     };
     let (token, secret) = platform.access.create_token(new, caller.by()).await?;
-    Ok(envelope::created(json!({ "token": secret.text, "details": token })))
+    Ok(envelope::created(Made { token: secret.text, details: token }))
 }
 
 async fn revoke(
@@ -101,7 +117,6 @@ async fn revoke(
     caller: Caller,
     token: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(MANAGE)?;
     let found = platform.access.token(&token).await?;
     if !sees_all(&caller) && found.account_id != caller.principal.account {
         return Err(ApiError::not_found("token"));
