@@ -1,6 +1,6 @@
 //! The one door: a pass, or the reason why not.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -22,7 +22,7 @@ impl Gate {
         let snapshot = self.current.load();
         match snapshot.check(extension, actor) {
             Ok(()) => Ok(Pass { extension, snapshot: snapshot.number() }),
-            Err(refusal) => Err(*refusal),
+            Err(closed) => Err(closed.refusal),
         }
     }
 
@@ -53,33 +53,30 @@ impl Pass {
     }
 }
 
-/// Why a call was not let through. Its text says no more than an anonymous caller may know.
+/// Why a call was not let through, as far as an anonymous caller may know; [`Gate::explain`] tells an operator more.
 ///
-/// Each is kept once and as long as the process, so that a refusal costs no count that other threads share. There are
-/// few: one for each extension and each reason that ever closed it.
-#[derive(Clone, Copy, Debug)]
+/// It is a reference, so that a refusal allocates nothing and costs no count that other threads share. What it refers
+/// to is kept as long as the process: one for each extension and code, whatever the reasons were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal(&'static Facts);
 
-static KNOWN: Mutex<Option<HashSet<&'static Facts>>> = Mutex::new(None);
-
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Facts {
     code: Code,
     slug: String,
-    reason: String,
 }
 
+static KNOWN: Mutex<BTreeSet<&'static Facts>> = Mutex::new(BTreeSet::new());
+
 impl Refusal {
-    pub(super) fn new(code: Code, slug: &str, reason: impl Into<String>) -> Refusal {
-        let facts = Facts { code, slug: slug.to_owned(), reason: reason.into() };
+    fn new(code: Code, slug: &str) -> Refusal {
+        let facts = Facts { code, slug: slug.to_owned() };
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.get_or_insert_default();
-        if let Some(facts) = known.get(&facts) {
-            return Refusal(facts);
-        }
-        let facts: &'static Facts = Box::leak(Box::new(facts));
-        known.insert(facts);
-        Refusal(facts)
+        Refusal(known.get(&facts).copied().unwrap_or_else(|| {
+            let facts: &'static Facts = Box::leak(Box::new(facts));
+            known.insert(facts);
+            facts
+        }))
     }
 
     /// What a program tells it by.
@@ -91,10 +88,18 @@ impl Refusal {
     pub fn slug(&self) -> &'static str {
         &self.0.slug
     }
+}
 
-    /// The whole reason, for an operator.
-    pub fn reason(&self) -> &'static str {
-        &self.0.reason
+/// A refusal with its whole reason, for an operator. The snapshot owns it.
+#[derive(Clone, Debug)]
+pub(super) struct Closed {
+    pub(super) refusal: Refusal,
+    pub(super) reason: String,
+}
+
+impl Closed {
+    pub(super) fn new(code: Code, slug: &str, reason: impl Into<String>) -> Closed {
+        Closed { refusal: Refusal::new(code, slug), reason: reason.into() }
     }
 }
 
@@ -112,15 +117,8 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-impl PartialEq for Refusal {
-    fn eq(&self, other: &Self) -> bool {
-        // Equal ones are the same one.
-        std::ptr::eq(self.0, other.0)
-    }
-}
-
 /// The code of a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(into = "&'static str")]
 pub enum Code {
     /// No such extension lies on disk.

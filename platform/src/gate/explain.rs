@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::actor::Actor;
-use super::admit::{Code, Refusal};
+use super::admit::Code;
 use super::flags::{Change, Flag, FlagState};
 use super::snapshot::Snapshot;
 use super::{Extension, Gate, Installed};
@@ -89,7 +89,7 @@ impl Gate {
         else {
             return not_installed(slug);
         };
-        let refusal = snapshot.check(extension, actor).err();
+        let closed = snapshot.check(extension, actor).err();
         let gates = vec![
             step(GateName::Install, Verdict::Open, "its manifest lies on disk"),
             state(it, &context),
@@ -100,9 +100,9 @@ impl Gate {
         ];
         Explanation {
             slug: slug.to_owned(),
-            enabled: refusal.is_none(),
-            code: refusal.map(Refusal::code),
-            reason: refusal.map(|refusal| refusal.reason().to_owned()),
+            enabled: closed.is_none(),
+            code: closed.map(|it| it.refusal.code()),
+            reason: closed.map(|it| it.reason.clone()),
             gates,
         }
     }
@@ -262,12 +262,11 @@ fn dependencies(snapshot: &Snapshot, it: &Installed, actor: Option<&Actor>) -> S
             )
             .fixed_by("install what its manifest names, and restart".to_owned());
         };
-        let refusal = snapshot
+        let closed = snapshot
             .find(&below.slug)
             .and_then(|found: Extension| snapshot.check(found, actor).err());
-        if let Some(refusal) = refusal {
-            let reason =
-                format!("it depends on `{}`, which is off: {}", below.slug, refusal.reason());
+        if let Some(closed) = closed {
+            let reason = format!("it depends on `{}`, which is off: {}", below.slug, closed.reason);
             return step(GateName::Dependencies, Verdict::Closed, &reason)
                 .fixed_by(format!("powernode ext why {}", below.slug));
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::actor::{Actor, Groups};
-use super::admit::{Code, Refusal};
+use super::admit::{Closed, Code};
 use super::flags::Flag;
 use super::{Extension, Installed};
 
@@ -18,7 +18,7 @@ pub(super) struct Snapshot {
     flags: Option<Arc<FlagSet>>,
     groups: Arc<Groups>,
     /// The answer to a number that no extension has.
-    unknown: Refusal,
+    unknown: Closed,
 }
 
 /// All flags as they stood in the store at one epoch.
@@ -44,14 +44,14 @@ impl FlagSet {
 #[derive(Clone, Debug)]
 enum Standing {
     Open,
-    Closed(Refusal),
-    Conditional { conditions: Vec<Condition>, then: Option<Refusal> },
+    Closed(Closed),
+    Conditional { conditions: Vec<Condition>, then: Option<Closed> },
 }
 
 #[derive(Clone, Debug)]
 struct Condition {
     flag: Arc<Flag>,
-    otherwise: Refusal,
+    otherwise: Closed,
 }
 
 impl Snapshot {
@@ -67,15 +67,11 @@ impl Snapshot {
             .zip(0..)
             .map(|(it, index)| (it.slug.clone(), Extension(index)))
             .collect();
-        let unknown = Refusal::new(Code::NotInstalled, "", "no extension has this number");
+        let unknown = Closed::new(Code::NotInstalled, "", "no extension has this number");
         Snapshot { number, installed, standings, slugs, flags, groups, unknown }
     }
 
-    pub(super) fn check(
-        &self,
-        extension: Extension,
-        actor: Option<&Actor>,
-    ) -> Result<(), &Refusal> {
+    pub(super) fn check(&self, extension: Extension, actor: Option<&Actor>) -> Result<(), &Closed> {
         match self.standings.get(extension.index()) {
             Some(Standing::Open) => Ok(()),
             Some(Standing::Closed(refusal)) => Err(refusal),
@@ -160,12 +156,12 @@ impl<'a> Closure<'a> {
     /// The standing of one. The depth is that of the dependencies, which the resolver has bounded by their number.
     fn standing(&mut self, index: usize) -> Standing {
         let Some(it) = self.installed.get(index) else {
-            return Standing::Closed(Refusal::new(Code::NotInstalled, "", "it is not installed"));
+            return Standing::Closed(Closed::new(Code::NotInstalled, "", "it is not installed"));
         };
         match self.found.get(index) {
             Some(Found::Done(standing)) => return standing.clone(),
             Some(Found::Open) => {
-                return Standing::Closed(Refusal::new(
+                return Standing::Closed(Closed::new(
                     Code::DependencyOff,
                     &it.slug,
                     "its dependencies form a cycle",
@@ -188,7 +184,7 @@ impl<'a> Closure<'a> {
 
     /// Where it stands as far as it alone is concerned.
     fn alone(&self, it: &Installed) -> Standing {
-        let closed = |code, reason: String| Standing::Closed(Refusal::new(code, &it.slug, reason));
+        let closed = |code, reason: String| Standing::Closed(Closed::new(code, &it.slug, reason));
         if it.state_disabled {
             return closed(Code::Disabled, "the state file disables it".into());
         }
@@ -205,7 +201,7 @@ impl<'a> Closure<'a> {
             );
         };
         let quarantine = it.quarantined.as_ref().map(|reason| {
-            Refusal::new(Code::Quarantined, &it.slug, format!("it is quarantined: {reason}"))
+            Closed::new(Code::Quarantined, &it.slug, format!("it is quarantined: {reason}"))
         });
         if flag.gates.boolean {
             return quarantine.map_or(Standing::Open, Standing::Closed);
@@ -213,7 +209,7 @@ impl<'a> Closure<'a> {
         if !flag.is_on_for_somebody(self.groups) {
             return closed(Code::Disabled, format!("its flag `{}` is off", it.flag));
         }
-        let otherwise = Refusal::new(
+        let otherwise = Closed::new(
             Code::Disabled,
             &it.slug,
             format!("its flag `{}` is not on for this actor", it.flag),
@@ -238,12 +234,12 @@ impl<'a> Closure<'a> {
 impl Standing {
     /// This standing, of `it`, once it also needs `dependency`, which stands `below`.
     fn under(self, it: &Installed, dependency: &str, below: Standing) -> Standing {
-        let off = |below: &Refusal| {
-            let reason = match below.code() {
-                Code::DependencyOff => below.reason().to_owned(),
-                _ => format!("it depends on `{dependency}`, which is off: {}", below.reason()),
+        let off = |below: &Closed| {
+            let reason = match below.refusal.code() {
+                Code::DependencyOff => below.reason.clone(),
+                _ => format!("it depends on `{dependency}`, which is off: {}", below.reason),
             };
-            Refusal::new(Code::DependencyOff, &it.slug, reason)
+            Closed::new(Code::DependencyOff, &it.slug, reason)
         };
         let (mut conditions, further, then) = match (self, below) {
             (standing, Standing::Open) => return standing,
@@ -260,7 +256,7 @@ impl Standing {
                 Standing::Conditional { conditions: further, then },
             ) => (conditions, further, then),
         };
-        let then = then.map(|refusal| match refusal.slug() == it.slug {
+        let then = then.map(|refusal| match refusal.refusal.slug() == it.slug {
             true => refusal,
             false => off(&refusal),
         });

@@ -62,7 +62,11 @@ fn check(installed: &[Installed], flags: &[(&str, Edit)], outcome: Expect) {
             assert_eq!(pass.extension(), last);
             "admitted".to_owned()
         }
-        Err(refusal) => format!("{}: {}", refusal.code(), refusal.reason()),
+        Err(refusal) => {
+            let said = gate.explain(refusal.slug(), actor.as_ref(), Context::default());
+            assert_eq!(said.code, Some(refusal.code()));
+            format!("{}: {}", refusal.code(), said.reason.unwrap())
+        }
     };
     let answers = [answer(None), answer(Some(account(1))), answer(Some(account(2)))];
     let [nobody, one, two] = &answers;
@@ -213,9 +217,23 @@ fn everything_is_closed_until_the_flags_were_read() {
     expect!["EXTENSION_DISABLED: no flags were read yet"].assert_eq(&format!(
         "{}: {}",
         refusal.code(),
-        refusal.reason()
+        gate.explain("a", None, Context::default()).reason.unwrap()
     ));
     expect!["Extension 'a' is not enabled"].assert_eq(&refusal.to_string());
+}
+
+#[test]
+fn a_reason_lives_no_longer_than_its_snapshot() {
+    let gate = gate(&[installed("a", &[])], &[("a_mode", Edit::Enable)]);
+    let a = gate.find("a").unwrap();
+    let refused_for = |reason: &str| {
+        gate.quarantine(a, reason);
+        let said = gate.explain("a", None, Context::default()).reason.unwrap();
+        assert!(said.ends_with(reason), "{said}");
+        gate.admit(a, None).unwrap_err()
+    };
+    let (first, second) = (refused_for("it panicked: 1"), refused_for("it panicked: 2"));
+    assert!(std::ptr::eq(first.slug(), second.slug()), "both are kept once");
 }
 
 #[test]
