@@ -41,6 +41,7 @@ pub struct Rescanned {
 
 /// What is otherwise than it was at the start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Difference")]
 pub struct Change {
     /// What changed.
     pub what: What,

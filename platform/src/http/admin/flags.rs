@@ -63,7 +63,7 @@ pub(super) fn table() -> Vec<CoreRoute> {
 
 /// A flag as it is answered.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Flag")]
+#[schemars(rename = "FlagWithState")]
 struct Shown {
     #[serde(flatten)]
     flag: Flag,

@@ -108,16 +108,21 @@ impl Describe<'_> {
         let schema = schema_of::<T>();
         let required = schema["required"].as_array().cloned().unwrap_or_default();
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            let mut property = property.clone();
-            let description = property.as_object_mut().and_then(|it| it.remove("description"));
+            let mut schema = property.clone();
+            let description = schema.as_object_mut().and_then(|it| it.remove("description"));
             // What is not there is left out of a query: null cannot stand in it.
-            if let Some(Value::Array(types)) = property.get_mut("type") {
-                types.retain(|it| it != "null");
+            if let Some(Value::Array(types)) = schema.get("type")
+                && let Some(own) = types.iter().find(|it| *it != "null").cloned()
+            {
+                schema["type"] = own;
             }
-            self.query.push(json!({
-                "name": name, "in": "query", "required": required.contains(&json!(name)),
-                "description": description.unwrap_or_default(), "schema": property,
-            }));
+            let is_required = required.contains(&json!(name));
+            let mut parameter =
+                json!({ "name": name, "in": "query", "required": is_required, "schema": schema });
+            if let Some(description) = description {
+                parameter["description"] = description;
+            }
+            self.query.push(parameter);
         }
         self.refuses(422)
     }
@@ -220,14 +225,19 @@ pub(in crate::http) fn responses() -> Map<String, Value> {
         let schema = json!({ "$ref": "#/components/schemas/Failure" });
         let mut response =
             json!({ "description": means, "content": { "application/json": { "schema": schema } } });
-        let seconds = json!({ "schema": { "type": "integer", "minimum": 0 } });
+        let number = json!({ "schema": { "type": "integer", "minimum": 0 } });
         let header = match status {
             401 => Some(("WWW-Authenticate", json!({ "schema": { "type": "string" } }))),
-            429 => Some(("Retry-After", seconds)),
+            429 => Some(("Retry-After", number.clone())),
             _ => None,
         };
         if let Some((header, schema)) = header {
             response["headers"] = json!({ header: schema });
+        }
+        if status == 429 {
+            for header in ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"] {
+                response["headers"][header] = number.clone();
+            }
         }
         (name.to_owned(), response)
     })
