@@ -205,3 +205,19 @@ fn a_library_that_was_exchanged_on_disk_asks_for_a_restart() {
     assert_eq!(rescan(), (json!(true), json!("library")));
     assert_eq!(ok(&instance), 200, "what runs is another file");
 }
+
+#[test]
+fn a_tokens_limit_holds_on_an_extensions_routes_and_is_shown() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    let instance = setup.with_setting("limits.per_token", "2").start().unwrap();
+    let ask = || instance.operator().get("/api/v1/fixture-000/guarded").unwrap();
+    let (first, second, third) = (ask(), ask(), ask());
+    assert_eq!([first.status, second.status], [200, 200], "{}", first.text());
+    assert_eq!(third.failure(), "429 RATE_LIMITED");
+    for (answer, remaining) in [(&first, "1"), (&second, "0"), (&third, "0")] {
+        assert_eq!(answer.header("x-ratelimit-limit"), Some("2"));
+        assert_eq!(answer.header("x-ratelimit-remaining"), Some(remaining));
+        assert!(answer.header("x-ratelimit-reset").is_some());
+    }
+    assert!(third.header("retry-after").is_some());
+}

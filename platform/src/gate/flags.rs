@@ -211,7 +211,8 @@ impl Percentage {
             return Err(bad);
         }
         let thousandths = (percent * f64::from(SCALE)).round();
-        if (thousandths / f64::from(SCALE) - percent).abs() > 1e-9 {
+        // A division is rounded to the nearest number, as the reading of a decimal is.
+        if thousandths / f64::from(SCALE) != percent {
             return Err(bad);
         }
         #[expect(

@@ -79,6 +79,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         serde_json::error::Category::Data => ApiError::invalid("body", error.to_string()),
         _ => ApiError::invalid_json(format!("the body is not JSON: {error}")),
     })?;
+    // A list of the fields' values, which nobody means.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::invalid("body", "must be an object"));
+    }
     // JSON writes NUL in one way alone; most bodies have nothing like it.
     if memchr::memmem::find(body, br"\u0000").is_some()
         && serde_json::from_slice(body).is_ok_and(|it: Value| holds_nul(&it))

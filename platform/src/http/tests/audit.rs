@@ -25,6 +25,8 @@ fn a_query_that_cannot_be_read_is_422_and_names_the_field() {
         ("GET /api/v1/admin/explain", "path"),
         ("GET /api/v1/admin/explain?path=/x&account=me", "account"),
         ("GET /api/v1/admin/explain?path=/x&method=G%20T", "method"),
+        ("GET /api/v1/admin/explain?path=/x&method=G$T", "method"),
+        ("GET /api/v1/admin/explain?path=/x&method=", "method"),
         ("GET /api/v1/admin/explain?path=/x&path=/y", "query"),
     ] {
         let answer = house.ask(&house.operator, request);

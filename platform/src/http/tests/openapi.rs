@@ -198,6 +198,7 @@ fn a_body_is_taken_exactly_where_its_schema_says_so() {
         json!(0.5),
         json!(12.345),
         json!(0.0001),
+        json!(5.6e-176),
         json!(-1),
         json!(101),
         json!("1"),
@@ -214,6 +215,7 @@ fn a_body_is_taken_exactly_where_its_schema_says_so() {
         json!({ "enabled": 1 }),
         json!({}),
         json!({ "enabled": true, "more": 1 }),
+        json!([true]),
     ] {
         body_agrees(&house, &format!("PUT {flag}"), &body);
         body_agrees(&house, "PUT /api/v1/admin/extensions/shop/flag", &body);
