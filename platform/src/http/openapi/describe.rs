@@ -116,6 +116,11 @@ impl Describe<'_> {
             {
                 schema["type"] = own;
             }
+            if schema["type"] == "string"
+                && schema.get("format").or_else(|| schema.get("pattern")).is_none()
+            {
+                schema["pattern"] = json!("^[^\\u0000]*$");
+            }
             let is_required = required.contains(&json!(name));
             let mut parameter =
                 json!({ "name": name, "in": "query", "required": is_required, "schema": schema });

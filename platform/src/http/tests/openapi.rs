@@ -9,6 +9,7 @@ use crate::{
         openapi::{CORE, describe},
         route::{self, Asks, CoreRoute},
     },
+    manifest::CORE_ROUTES,
 };
 
 const RESCAN: &str = "POST /api/v1/admin/extensions/rescan";
@@ -323,4 +324,13 @@ fn each_route_succeeds_as_it_is_described() {
     let all = CORE.0.values().flat_map(|it| it.values()).map(|it| it["operationId"].to_string());
     let missing: Vec<_> = all.filter(|it| !succeeded.contains(it)).collect();
     assert_eq!(missing, unavailable);
+}
+
+#[test]
+fn no_extension_can_take_a_path_of_the_core() {
+    for route in route::all() {
+        let Some(path) = route.path.strip_prefix("/api/v1/") else { continue };
+        let word = path.split('/').next().unwrap();
+        assert!(CORE_ROUTES.contains(&word), "{route:?}: `{word}` is free for extensions");
+    }
 }
