@@ -152,10 +152,20 @@ async fn call(
     let mut poll = |context: &mut std::task::Context<'_>| {
         watchdog::watched(index, || Pin::new(&mut future).poll(context))
     };
-    // What answers at once needs no timer.
-    let answer = match poll_fn(|context| Poll::Ready(poll(context))).await {
-        Poll::Ready(answer) => answer,
+    // What answers at once, or as soon as its body was decoded, needs no timer.
+    let mut yielded = false;
+    let early = poll_fn(|context| match poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending if yielded => Poll::Ready(None),
         Poll::Pending => {
+            yielded = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    let answer = match early.await {
+        Some(answer) => answer,
+        None => {
             tokio::time::timeout(deadline, poll_fn(poll)).await.map_err(|_| CallError::TimedOut)?
         }
     };

@@ -86,6 +86,7 @@ struct Parts {
     first: Option<Bytes>,
     size: usize,
     ended: bool,
+    yielded: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -97,6 +98,12 @@ impl Lent {
             return Poll::Ready(Ok(None));
         }
         let Poll::Ready(next) = Pin::new(&mut self.incoming.payload).poll_next(context) else {
+            // actix decodes a body after it called the handler: once more, before there is a timer.
+            if !self.parts.yielded {
+                self.parts.yielded = true;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let timer = self.parts.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
             ready!(timer.as_mut().poll(context));
             let message = format!("the body did not arrive within {time:?}");
