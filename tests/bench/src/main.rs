@@ -14,12 +14,13 @@ mod gates;
 mod growth;
 mod load;
 mod place;
+mod profile;
 mod routes;
 mod toggle;
 
 use std::{env, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use powernode::package::PROBE_COMMAND;
 use powernode_tests::artefacts;
 
@@ -56,19 +57,36 @@ fn run(names: &[String]) -> Result<ExitCode> {
     if cfg!(debug_assertions) {
         eprintln!("warning: figures of a debug build say nothing");
     }
+    if let [alone, group] = names
+        && alone == profile::ALONE
+    {
+        let (_, measure) = ALL.iter().find(|(name, _)| name == group).context("no such group")?;
+        return measure().map(|_| ExitCode::SUCCESS);
+    }
     let chosen =
         ALL.iter().filter(|(name, _)| names.is_empty() || names.iter().any(|it| it == name));
     let mut figures = Vec::new();
+    let mut missed = Vec::new();
     for (name, measure) in chosen {
         eprintln!("measuring: {name}");
-        figures.extend(measure()?);
+        let measured = measure()?;
+        if measured.iter().any(Figure::is_missed) {
+            missed.push(*name);
+        }
+        figures.extend(measured);
     }
     let path = artefacts::target().join("bench/summary.json");
     figure::write(&figures, &path)?;
     println!("{}\n{}", figure::table(&figures), path.display());
-    let missed: Vec<_> = figures.iter().filter(|it| it.is_missed()).map(Figure::name).collect();
-    if !missed.is_empty() {
-        println!("missed: {}", missed.join(", "));
+    let names: Vec<_> = figures.iter().filter(|it| it.is_missed()).map(Figure::name).collect();
+    if !names.is_empty() {
+        println!("missed: {}", names.join(", "));
+    }
+    for group in missed {
+        match profile::of(group) {
+            Ok(profile) => println!("\nwhere the time of `{group}` goes:\n{profile}"),
+            Err(error) => println!("\n`{group}`: {error:#}"),
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
