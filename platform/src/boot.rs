@@ -22,7 +22,7 @@ use crate::{
     access::permissions,
     audit::By,
     config::Settings,
-    db::{DatabaseSettings, DbOpenError, Durability, Engine},
+    db::{Confinement, DatabaseSettings, DbOpenError, Durability, Engine},
     gate::{FlagError, FlagStore, Gate, Groups, Installed, Seen, StateFile},
     manifest::Manifest,
     migrator::{ExtensionMigrations, MigrationError, Migrator},
@@ -101,7 +101,12 @@ pub fn database(settings: &Settings) -> DatabaseSettings {
             crate::config::Durability::Full => Durability::Full,
         },
         readers: database.readers,
+        confinement: match database.confinement {
+            crate::config::Confinement::Roles => Confinement::Roles,
+            crate::config::Confinement::SearchPath => Confinement::SearchPath,
+        },
         pool_size: database.pool_size,
+        max_connections: database.max_connections,
         acquire_timeout: database.acquire_timeout,
     }
 }
@@ -221,6 +226,7 @@ impl Facts {
     fn read(core: &Core, settings: &Settings, handle: &Handle) -> Result<Self, BootError> {
         let key = master_key(settings)?;
         handle.block_on(MasterKey::check(Some(&key), &core.db))?;
+        core.engine.keep_with(key.clone());
         let state = core.state.read();
         if let Some(warning) = state.warning.filter(|_| settings.extensions.state_file.exists()) {
             tracing::warn!("{warning}");

@@ -81,8 +81,12 @@ pub struct DatabaseSettings {
     pub durability: Durability,
     /// SQLite's connections that read.
     pub readers: u32,
-    /// PostgreSQL's connections.
+    /// How extensions are kept apart on PostgreSQL.
+    pub confinement: Confinement,
+    /// PostgreSQL's connections of one extension, and of the core.
     pub pool_size: u32,
+    /// PostgreSQL's connections of this node, all together.
+    pub max_connections: u32,
     /// How long a query waits for a connection.
     pub acquire_timeout: Duration,
 }
@@ -94,6 +98,15 @@ pub enum Durability {
     Normal,
     /// A power failure as well.
     Full,
+}
+
+/// How extensions are kept apart on PostgreSQL; on SQLite each statement is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confinement {
+    /// Each logs in as a role of its own.
+    Roles,
+    /// By where names are looked up, which stops accidents alone.
+    SearchPath,
 }
 
 /// Where extensions are, and what each may take.
@@ -185,7 +198,9 @@ impl Settings {
                 path: layers.get("database.path")?,
                 durability: layers.get("database.durability")?,
                 readers: layers.get("database.readers")?,
+                confinement: layers.get("database.confinement")?,
                 pool_size: layers.get("database.pool_size")?,
+                max_connections: layers.get("database.max_connections")?,
                 acquire_timeout: layers.get("database.acquire_timeout")?,
             },
             data,

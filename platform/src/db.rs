@@ -7,6 +7,7 @@
 mod engine;
 pub mod epoch;
 mod job;
+mod owners;
 mod postgres;
 mod principal;
 mod rows;
@@ -17,8 +18,9 @@ mod sqlite;
 
 pub use self::{
     engine::{DbOpenError, Engine},
+    postgres::Vault,
     principal::{Principal, table_prefix},
     rows::{MAX_BYTES, MAX_ROWS, TooLarge},
-    settings::{DatabaseSettings, Durability},
+    settings::{Confinement, DatabaseSettings, Durability},
 };
 pub(crate) use self::{principal::REFERABLE, session::Session};

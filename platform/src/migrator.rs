@@ -129,8 +129,8 @@ impl Migrator {
     ) -> Result<Vec<String>, MigrationError> {
         let principal = principal(&source.slug);
         locked(session, |session| {
-            Ledger::create(session)?;
             session.prepare(&principal).map_err(MigrationError::from)?;
+            Ledger::create(session)?;
             let ledger = Ledger::read(session, &source.slug)?;
             let mut ran = Vec::new();
             for pending in self.pending(&ledger, source)? {
@@ -178,7 +178,7 @@ impl Migrator {
         let inside = def.in_transaction || dialect == data::SQLITE;
         let before = session.shape(principal).map_err(failed)?;
         if inside {
-            session.begin().map_err(failed)?;
+            session.begin(principal).map_err(failed)?;
         }
         let mut work = || {
             session.script(principal, text).map_err(failed)?;
@@ -196,8 +196,8 @@ impl Migrator {
                 }
             }
             match direction {
-                Direction::Up => Ledger::add(session, principal.slug(), def, &checksum(text)),
-                Direction::Down => Ledger::remove(session, principal.slug(), &def.version),
+                Direction::Up => Ledger::add(session, principal, def, &checksum(text)),
+                Direction::Down => Ledger::remove(session, principal, &def.version),
             }
         };
         match work() {

@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use diesel::{
     connection::TransactionManager,
@@ -14,6 +14,7 @@ use diesel::{
 use powernode::{
     db::{DatabaseSettings, Engine},
     migrator::{ExtensionMigrations, Migrator},
+    services::MasterKey,
 };
 use powernode_plugin_api::db::{Db, HostConnection, HostTransactions, RunError};
 use powernode_tests::postgres::Cluster;
@@ -39,6 +40,8 @@ struct Scene {
 impl Scene {
     fn new(settings: &DatabaseSettings, dir: Option<tempfile::TempDir>) -> Self {
         let engine = Engine::open(settings).unwrap();
+        let key = MasterKey::generate().and_then(|key| MasterKey::parse(&key)).unwrap();
+        engine.keep_with(Arc::new(key));
         let migrator = Migrator::new(&engine);
         let source =
             ExtensionMigrations { slug: "checks".into(), migrations: checks::migrations() };

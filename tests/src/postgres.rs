@@ -18,6 +18,8 @@ use anyhow::{Context, Result, bail};
 use crate::skipped::skipped;
 
 const NOBODY: u32 = 65_534;
+/// The password of the server's own role: others must show theirs too, as on a real server.
+const PASSWORD: &str = "of-the-tests";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A throw-away server on a free port of 127.0.0.1, shared by the tests of a process.
@@ -60,17 +62,44 @@ impl Cluster {
     pub fn database(&self) -> Result<String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let port = self.port.to_string();
-        run(Command::new(program("createdb")).args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port,
-            "-U",
-            "postgres",
-            &name,
-        ]))?;
-        Ok(format!("postgres://postgres@127.0.0.1:{port}/{name}"))
+        self.administer(&format!("CREATE DATABASE {name}"))?;
+        Ok(self.address("postgres", PASSWORD, &name))
+    }
+
+    /// The address of a new, empty database whose owner is no superuser, and has these rights (`CREATEROLE`).
+    ///
+    /// # Errors
+    ///
+    /// What `psql` says.
+    pub fn database_of_operator(&self, rights: &str) -> Result<String> {
+        let database = self.database()?;
+        let name = database.rsplit('/').next().unwrap_or_default();
+        let role = format!("operator_{name}");
+        self.administer(&format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}' {rights}"))?;
+        self.administer(&format!("ALTER DATABASE {name} OWNER TO {role}"))?;
+        Ok(self.address(&role, PASSWORD, name))
+    }
+
+    /// Runs statements on `database`, as the server's own role; answers their rows, a line for each.
+    ///
+    /// # Errors
+    ///
+    /// What `psql` says.
+    pub fn ask(&self, database: &str, sql: &str) -> Result<String> {
+        let name = database.rsplit('/').next().unwrap_or_default();
+        let name = name.split('?').next().unwrap_or_default();
+        let address = self.address("postgres", PASSWORD, name);
+        let mut psql = Command::new(program("psql"));
+        let output = psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]);
+        let output = output.arg(address).output().context("cannot run psql")?;
+        if !output.status.success() {
+            bail!("{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    }
+
+    fn address(&self, role: &str, password: &str, database: &str) -> String {
+        format!("postgres://{role}:{password}@127.0.0.1:{}/{database}", self.port)
     }
 
     /// Cuts every connection of `database`'s, as a server that restarts does.
@@ -108,7 +137,7 @@ impl Cluster {
     }
 
     fn administer(&self, sql: &str) -> Result<()> {
-        let address = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
+        let address = self.address("postgres", PASSWORD, "postgres");
         run(Command::new(program("psql")).args(["-q", "-o", "/dev/null", "-c", sql, &address]))
     }
 
@@ -129,8 +158,12 @@ impl Cluster {
             std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY))?;
         }
         let data = folder.join("data");
+        let password = folder.join("password");
+        fs::write(&password, PASSWORD)?;
         run(unprivileged(&folder, "initdb")
-            .args(["-A", "trust", "-U", "postgres", "--no-sync", "-D"])
+            .args(["-A", "scram-sha-256", "-U", "postgres", "--no-sync", "--pwfile"])
+            .arg(&password)
+            .arg("-D")
             .arg(&data))?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut server = unprivileged(&folder, "postgres");

@@ -33,8 +33,8 @@ use crate::{
     registry::FaultLimit,
 };
 
-/// How often other nodes' changes of flags are looked for.
-const FOLLOW: Duration = Duration::from_secs(1);
+/// How often other nodes' changes of flags are looked for: they hold here within a second, also when one look fails.
+const FOLLOW: Duration = Duration::from_millis(300);
 /// How long a load balancer has to notice that the platform is about to end.
 const NOTICE: Duration = Duration::from_millis(200);
 

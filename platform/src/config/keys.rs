@@ -12,7 +12,9 @@ pub(super) struct Key {
 pub(super) const KEYS: &[Key] = &[
     key("data", "data"),
     key("database.acquire_timeout", "5s"),
+    key("database.confinement", "roles"),
     key("database.durability", "normal"),
+    key("database.max_connections", "40"),
     unset("database.path"),
     key("database.pool_size", "10"),
     key("database.readers", "4"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Durability, LogFormat, Network};
+use super::{Confinement, Durability, LogFormat, Network};
 
 /// What a layer holds: a file has types, the environment and the command line have text.
 #[derive(Clone, Debug)]
@@ -164,6 +164,18 @@ impl Setting for Durability {
         match raw?.text()? {
             "normal" => Some(Durability::Normal),
             "full" => Some(Durability::Full),
+            _ => None,
+        }
+    }
+}
+
+impl Setting for Confinement {
+    const EXPECTED: &'static str = "`roles` or `search_path`";
+
+    fn read(raw: Option<&Raw>) -> Option<Self> {
+        match raw?.text()? {
+            "roles" => Some(Confinement::Roles),
+            "search_path" => Some(Confinement::SearchPath),
             _ => None,
         }
     }

@@ -14,9 +14,10 @@ use powernode_abi::{
 use powernode_plugin_api::db::Db;
 
 use super::{
-    DatabaseSettings, Principal, Session,
-    job::{Driver, Executor},
-    postgres::Postgres,
+    DatabaseSettings, Principal, Session, Vault,
+    job::{Driver, Executor, Turns},
+    owners::Owners,
+    postgres::{Postgres, Refused},
     sqlite::Sqlite,
 };
 
@@ -41,6 +42,16 @@ pub enum DbOpenError {
         /// What the client library says.
         source: diesel::ConnectionError,
     },
+    /// PostgreSQL's role, which may not make others.
+    #[error(
+        "the role `{role}` of `database.url` may not create the login roles that keep extensions apart: \
+         give it the right (`ALTER ROLE \"{role}\" CREATEROLE`), \
+         or set `database.confinement` to `search_path`, which stops accidents alone"
+    )]
+    NoRoles {
+        /// The role.
+        role: String,
+    },
     /// A path that SQLite cannot be given.
     #[error("the database's path `{0}` is empty or not UTF-8")]
     Path(String),
@@ -58,6 +69,7 @@ pub struct Engine {
 struct Inner {
     backend: Backend,
     executor: Executor,
+    owners: Arc<Owners>,
 }
 
 /// The two kinds of databases.
@@ -85,25 +97,43 @@ impl Engine {
             .and_then(|path| path.to_str().map(str::to_owned))
             .ok_or_else(|| DbOpenError::Path(settings.path.to_string_lossy().into_owned()))?;
         let readers = settings.readers.max(1);
-        let sqlite = Sqlite::open(&path, settings.durability, readers)
+        let owners = Arc::<Owners>::default();
+        let sqlite = Sqlite::open(&path, settings.durability, readers, Arc::clone(&owners))
             .map_err(|source| DbOpenError::Sqlite { path: path.clone(), source })?;
-        let executor = Executor::new(readers as usize, Some(1), settings.acquire_timeout)?;
+        let turns = Turns::split(readers as usize, 1);
+        let executor = Executor::new(turns, settings.acquire_timeout)?;
         let backend = Backend::Sqlite(Arc::new(sqlite));
-        Ok(Self { inner: Arc::new(Inner { backend, executor }) })
+        Ok(Self { inner: Arc::new(Inner { backend, executor, owners }) })
     }
 
     fn open_postgres(url: &str, settings: &DatabaseSettings) -> Result<Self, DbOpenError> {
-        let size = settings.pool_size.max(1);
-        let postgres = Postgres::open(url, size, settings.acquire_timeout)
-            .map_err(|source| DbOpenError::Postgres { address: without_password(url), source })?;
-        let executor = Executor::new(size as usize, None, settings.acquire_timeout)?;
+        let owners = Arc::<Owners>::default();
+        let turns = Turns::shared(settings.max_connections as usize, settings.pool_size as usize);
+        let postgres = Postgres::open(url, turns.most(), settings, Arc::clone(&owners)).map_err(
+            |refused| match refused {
+                Refused::Connection(source) => {
+                    DbOpenError::Postgres { address: without_password(url), source }
+                }
+                Refused::NoRoles(role) => DbOpenError::NoRoles { role },
+            },
+        )?;
+        let executor = Executor::new(turns, settings.acquire_timeout)?;
         let backend = Backend::Postgres(Arc::new(postgres));
-        Ok(Self { inner: Arc::new(Inner { backend, executor }) })
+        Ok(Self { inner: Arc::new(Inner { backend, executor, owners }) })
+    }
+
+    /// Encrypts with `vault` what this room keeps: on PostgreSQL the passwords of extensions' login roles.
+    pub fn keep_with(&self, vault: Arc<dyn Vault>) {
+        if let Backend::Postgres(postgres) = &self.inner.backend {
+            postgres.keep_with(vault);
+        }
     }
 
     /// The database as extension `slug` sees it: its own tables and no others.
     pub fn for_extension(&self, slug: &str) -> DbObject {
-        self.object(Principal::extension(slug))
+        let principal = Principal::extension(slug);
+        self.inner.owners.know(&principal);
+        self.object(principal)
     }
 
     /// The database as the core sees it: `core_*`.

@@ -1,12 +1,13 @@
 //! A job's way through an engine: waiting for a connection, a thread, its end.
 
 use std::{
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use powernode_abi::{
@@ -91,29 +92,103 @@ fn given_up() -> DbError {
 #[derive(Debug)]
 pub(crate) struct Executor {
     runtime: Option<Runtime>,
-    readers: Arc<Semaphore>,
-    writers: Arc<Semaphore>,
+    turns: Turns,
     acquire_timeout: Duration,
 }
 
+/// How many jobs run at once, and of whom.
+#[derive(Debug)]
+pub(crate) enum Turns {
+    /// Those that read, and those that write.
+    Split {
+        /// At most so many.
+        readers: Arc<Semaphore>,
+        /// At most so many.
+        writers: Arc<Semaphore>,
+    },
+    /// Some for the core, which waits for nobody else; the others for all extensions, a part of them for each.
+    Shared {
+        /// The core's.
+        core: Arc<Semaphore>,
+        /// All extensions'.
+        extensions: Arc<Semaphore>,
+        /// How many of them one extension may have.
+        each: usize,
+        /// Each extension's, by its slug.
+        own: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
+    },
+}
+
+/// One thing to wait for, and what it is called when that takes too long.
+type Turn = (Arc<Semaphore>, String);
+
+impl Turns {
+    /// At most `readers` and `writers` jobs.
+    pub(crate) fn split(readers: usize, writers: usize) -> Self {
+        let semaphore = |count| Arc::new(Semaphore::new(count));
+        Self::Split { readers: semaphore(readers), writers: semaphore(writers) }
+    }
+
+    /// At most `most` jobs, and `each` of one extension or of the core, which has as many to itself.
+    pub(crate) fn shared(most: usize, each: usize) -> Self {
+        let core = each.min(most / 2).max(1);
+        let extensions = most.saturating_sub(core).max(1);
+        Self::Shared {
+            core: Arc::new(Semaphore::new(core)),
+            extensions: Arc::new(Semaphore::new(extensions)),
+            each: each.clamp(1, extensions),
+            own: Mutex::default(),
+        }
+    }
+
+    /// How many jobs may run at once.
+    pub(crate) fn most(&self) -> usize {
+        match self {
+            Self::Split { readers, writers } => {
+                readers.available_permits() + writers.available_permits()
+            }
+            Self::Shared { core, extensions, .. } => {
+                core.available_permits() + extensions.available_permits()
+            }
+        }
+    }
+
+    /// What `principal` waits for, one after the other.
+    fn of(&self, principal: &Principal, reads: bool) -> [Option<Turn>; 2] {
+        match self {
+            Self::Split { readers, .. } if reads => {
+                [Some((Arc::clone(readers), String::new())), None]
+            }
+            Self::Split { writers, .. } => [Some((Arc::clone(writers), String::new())), None],
+            Self::Shared { core, .. } if principal.is_core() => {
+                [Some((Arc::clone(core), ": the core's are all in use".to_owned())), None]
+            }
+            Self::Shared { extensions, each, own, .. } => {
+                let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+                let own = own.entry(principal.slug().into());
+                let own = Arc::clone(own.or_insert_with(|| Arc::new(Semaphore::new(*each))));
+                let mine = format!(
+                    ": {} uses all {each} that one may have (`database.pool_size`)",
+                    principal.described()
+                );
+                let all = ": extensions use all that there are (`database.max_connections`)";
+                [Some((own, mine)), Some((Arc::clone(extensions), all.to_owned()))]
+            }
+        }
+    }
+}
+
 impl Executor {
-    /// Runs at most `readers` and `writers` jobs at once; where `writers` is none, both share.
-    pub(crate) fn new(
-        readers: usize,
-        writers: Option<usize>,
-        acquire_timeout: Duration,
-    ) -> std::io::Result<Self> {
+    /// Runs as many jobs at once as `turns` say.
+    pub(crate) fn new(turns: Turns, acquire_timeout: Duration) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
-            .max_blocking_threads(readers + writers.unwrap_or(0) + 1)
+            .max_blocking_threads(turns.most() + 1)
             .thread_keep_alive(Duration::from_secs(60))
             .thread_name("powernode-db")
             .enable_time()
             .build()?;
-        let readers = Arc::new(Semaphore::new(readers));
-        let writers =
-            writers.map_or_else(|| Arc::clone(&readers), |count| Arc::new(Semaphore::new(count)));
-        Ok(Self { runtime: Some(runtime), readers, writers, acquire_timeout })
+        Ok(Self { runtime: Some(runtime), turns, acquire_timeout })
     }
 
     /// Runs `job` for `principal` on `driver`, once its turn has come.
@@ -124,18 +199,17 @@ impl Executor {
         mode: u32,
         mut job: JobObject,
     ) -> PFuture<RResult<(), DbError>> {
-        let semaphore = match mode {
-            mode::READ => Arc::clone(&self.readers),
-            mode::WRITE | mode::TRANSACTION => Arc::clone(&self.writers),
-            _ => return refuse(kind::OTHER, "this platform does not know the job's mode"),
-        };
+        if !matches!(mode, mode::READ | mode::WRITE | mode::TRANSACTION) {
+            return refuse(kind::OTHER, "this platform does not know the job's mode");
+        }
+        let turns = self.turns.of(&principal, mode == mode::READ);
         let Some(runtime) = self.runtime.as_ref().map(|runtime| runtime.handle().clone()) else {
             return refuse(kind::CLOSED, "the database is closed");
         };
         let timeout = self.acquire_timeout;
         PFuture::new(async move {
-            let permit = match wait(&runtime, semaphore, timeout).await {
-                Ok(permit) => permit,
+            let permits = match wait_all(&runtime, turns, timeout).await {
+                Ok(permits) => permits,
                 Err(error) => return RResult::RErr(error),
             };
             let control = Arc::new(Control::default());
@@ -148,7 +222,7 @@ impl Executor {
                     }));
                     control.disarm();
                     drop(job);
-                    drop(permit);
+                    drop(permits);
                     answer.unwrap_or_else(|payload| {
                         Err(DbError::new(kind::PANICKED, panic_text(payload)))
                     })
@@ -175,11 +249,35 @@ fn refuse(kind: u32, message: &str) -> PFuture<RResult<(), DbError>> {
     PFuture::ready(RResult::RErr(DbError::new(kind, message)))
 }
 
+/// Waits for all turns, `timeout` at most.
+async fn wait_all(
+    runtime: &Handle,
+    turns: [Option<Turn>; 2],
+    timeout: Duration,
+) -> Result<[Option<OwnedSemaphorePermit>; 2], DbError> {
+    let begun = Instant::now();
+    let mut permits = [None, None];
+    for (permit, turn) in permits.iter_mut().zip(turns) {
+        let Some((semaphore, whose)) = turn else { continue };
+        let left = timeout.saturating_sub(begun.elapsed());
+        *permit = Some(wait(runtime, semaphore, left).await.map_err(|closed| match closed {
+            true => DbError::new(kind::CLOSED, "the database is closed"),
+            false => {
+                let waited = timeout.as_secs_f32();
+                let text = format!("no database connection became free within {waited} s{whose}");
+                DbError::new(kind::POOL, text)
+            }
+        })?);
+    }
+    Ok(permits)
+}
+
+/// Waits for one; an error says whether the database is closed.
 async fn wait(
     runtime: &Handle,
     semaphore: Arc<Semaphore>,
     timeout: Duration,
-) -> Result<OwnedSemaphorePermit, DbError> {
+) -> Result<OwnedSemaphorePermit, bool> {
     if let Ok(permit) = Arc::clone(&semaphore).try_acquire_owned() {
         return Ok(permit);
     }
@@ -188,12 +286,8 @@ async fn wait(
         tokio::time::timeout(timeout, semaphore.acquire_owned())
     };
     match turn.await {
-        Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_)) => Err(DbError::new(kind::CLOSED, "the database is closed")),
-        Err(_) => Err(DbError::new(
-            kind::POOL,
-            format!("no database connection became free within {} s", timeout.as_secs_f32()),
-        )),
+        Ok(permit) => permit.map_err(|_| true),
+        Err(_) => Err(false),
     }
 }
 

@@ -1,16 +1,21 @@
-//! PostgreSQL: a pool of connections, each job in its extension's schema.
+//! PostgreSQL: connections for each extension, under a bound for all.
 //!
-//! An extension's names are looked up in the schema that is named like it, then in
-//! `public`, where the core's tables are. This keeps names apart and stops
-//! accidents; it is no boundary against an extension that spells another's schema.
+//! With `roles`, each extension logs in as a role of its own that reaches its own schema alone: see [`roles`]. With
+//! `search_path`, where the operator's role may not make roles, all share the operator's; names are kept apart and
+//! accidents stopped, and an extension that spells another's schema is not.
 
+mod address;
 mod connection;
 mod errors;
+mod pool;
 mod query;
+mod refusal;
+mod roles;
+mod scram;
 mod session;
 mod value;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use diesel::ConnectionError;
 use powernode_abi::{
@@ -18,60 +23,128 @@ use powernode_abi::{
     data::{POSTGRES, kind},
 };
 
-pub(crate) use self::connection::Connection;
+pub use self::roles::Vault;
+use self::{
+    address::Address,
+    errors::unreachable,
+    pool::Pool,
+    roles::Roles,
+    session::{CORE, Migrating},
+};
+pub(crate) use self::{connection::Connection, pool::Lease};
 use super::{
     Principal,
     job::{Control, Driver},
+    owners::Owners,
+    settings::{Confinement, DatabaseSettings},
 };
 
 /// A PostgreSQL database.
 #[derive(Debug)]
 pub(crate) struct Postgres {
-    pool: r2d2::Pool<Opener>,
-    size: u32,
+    address: Address,
+    pool: Arc<Pool>,
+    /// None: all share the operator's role.
+    roles: Option<Roles>,
+    owners: Arc<Owners>,
+    /// Under which name the pool keeps connections of the operator's role.
+    operator: Arc<str>,
+}
+
+/// Why PostgreSQL cannot be used.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// It cannot be reached.
+    Connection(ConnectionError),
+    /// The operator's role, which may not make others.
+    NoRoles(String),
 }
 
 impl Postgres {
-    /// Connects to `url` with at most `size` connections.
-    pub(crate) fn open(url: &str, size: u32, timeout: Duration) -> Result<Self, ConnectionError> {
-        let opener = Opener { url: url.into() };
-        // The first connection says what is wrong, which a pool would only time out on.
-        drop(Connection::open(url)?);
-        let pool = r2d2::Pool::builder()
-            .max_size(size)
-            .min_idle(Some(1))
-            .connection_timeout(timeout)
-            .test_on_check_out(false)
-            .error_handler(Box::new(r2d2::NopErrorHandler))
-            .build(opener)
-            .map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
-        Ok(Self { pool, size })
+    /// Connects to `url`, once to see that it works, and then with at most `most` connections.
+    pub(crate) fn open(
+        url: &str,
+        most: usize,
+        settings: &DatabaseSettings,
+        owners: Arc<Owners>,
+    ) -> Result<Self, Refused> {
+        let address = Address::new(url, settings.acquire_timeout);
+        let mut first = Connection::open(&address.operator()).map_err(Refused::Connection)?;
+        let roles = match settings.confinement {
+            Confinement::SearchPath => None,
+            Confinement::Roles => {
+                let role = without_right(&mut first).map_err(Refused::Connection)?;
+                if let Some(role) = role {
+                    return Err(Refused::NoRoles(role));
+                }
+                Some(Roles::default())
+            }
+        };
+        Ok(Self { address, pool: Pool::new(most), roles, owners, operator: "".into() })
     }
 
-    /// A connection for the migrator.
-    pub(crate) fn session(&self) -> Result<r2d2::PooledConnection<Opener>, DbError> {
-        self.begun(|connection| {
-            connection.batch("SET search_path TO public; SET statement_timeout = 0")
-        })
+    /// Encrypts the passwords of roles with `vault`.
+    pub(crate) fn keep_with(&self, vault: Arc<dyn Vault>) {
+        if let Some(roles) = &self.roles {
+            roles.keep_with(vault);
+        }
+    }
+
+    /// Connections for the migrator.
+    pub(crate) fn session(self: &Arc<Self>) -> Result<Migrating, DbError> {
+        let operator = self.begun(&Principal::core(), |connection| {
+            connection.batch(&format!("SET search_path TO {CORE}; SET statement_timeout = 0"))
+        })?;
+        Ok(Migrating::new(Arc::clone(self), operator))
+    }
+
+    /// The address under which `principal` logs in.
+    fn url_of(&self, principal: &Principal) -> Result<String, DbError> {
+        let Some(roles) = self.roles.as_ref().filter(|_| !principal.is_core()) else {
+            return Ok(self.address.operator());
+        };
+        let login = roles.login(principal, || self.begun(&Principal::core(), |_| Ok(())))?;
+        Ok(self.address.of_role(&login.role, &login.password, principal.slug()))
     }
 
     /// A connection on which `begin` worked; those that died while they were idle are passed over.
     fn begun(
         &self,
+        principal: &Principal,
         mut begin: impl FnMut(&mut Connection) -> Result<(), DbError>,
-    ) -> Result<r2d2::PooledConnection<Opener>, DbError> {
-        let mut tried = 0;
+    ) -> Result<Lease, DbError> {
+        let own = self.roles.is_some() && !principal.is_core();
+        let key = if own { principal.slug().into() } else { Arc::clone(&self.operator) };
         loop {
-            let mut connection = self.pool.get().map_err(|error| {
-                DbError::new(kind::CLOSED, format!("the database cannot be reached: {error}"))
-            })?;
-            match begin(&mut connection) {
-                Err(error) if error.kind == kind::CLOSED && tried < self.size => tried += 1,
+            let mut url = Ok(String::new());
+            let mut fresh = false;
+            let lease = self.pool.take(&key, || {
+                fresh = true;
+                url = self.url_of(principal);
+                match &url {
+                    Ok(url) => Connection::open(url),
+                    Err(error) => Err(ConnectionError::BadConnection(error.message.to_string())),
+                }
+            });
+            url?;
+            let mut lease = lease.map_err(|error| unreachable(&error, own.then_some(principal)))?;
+            match begin(&mut lease) {
+                Err(error) if error.kind == kind::CLOSED && !fresh => {}
                 Err(error) => return Err(error),
-                Ok(()) => return Ok(connection),
+                Ok(()) => return Ok(lease),
             }
         }
     }
+}
+
+/// The operator's role, where it may not make others.
+fn without_right(connection: &mut Connection) -> Result<Option<String>, ConnectionError> {
+    let sql = "SELECT rolname::text FROM pg_roles \
+               WHERE rolname = current_user AND NOT (rolsuper OR rolcreaterole)";
+    let rows = connection
+        .host_rows(sql, &[])
+        .map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
+    Ok(rows.into_iter().flatten().next())
 }
 
 impl Driver for Postgres {
@@ -87,38 +160,9 @@ impl Driver for Postgres {
         control: &Control,
     ) -> Result<(), DbError> {
         control.check()?;
-        let mut connection = self.begun(|connection| connection.begin_job(principal, mode))?;
-        connection.run_job(mode, job, !principal.is_core(), control)
-    }
-}
-
-/// Opens connections for a pool.
-#[derive(Clone)]
-pub(crate) struct Opener {
-    url: Arc<str>,
-}
-
-// The address may carry a password.
-impl std::fmt::Debug for Opener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Opener")
-    }
-}
-
-impl r2d2::ManageConnection for Opener {
-    type Connection = Connection;
-    type Error = ConnectionError;
-
-    fn connect(&self) -> Result<Connection, ConnectionError> {
-        Connection::open(&self.url)
-    }
-
-    fn is_valid(&self, _: &mut Connection) -> Result<(), ConnectionError> {
-        Ok(())
-    }
-
-    fn has_broken(&self, connection: &mut Connection) -> bool {
-        connection.is_broken()
+        let mut connection =
+            self.begun(principal, |connection| connection.begin_job(principal, mode))?;
+        connection.run_job(principal, mode, job, &self.owners, control)
     }
 }
 

@@ -15,8 +15,8 @@ pub(crate) trait Session {
     fn lock(&mut self) -> Result<(), DbError>;
     /// Gives it back; where the whole run is one transaction, commits it if `keep`.
     fn unlock(&mut self, keep: bool) -> Result<(), DbError>;
-    /// Begins one migration.
-    fn begin(&mut self) -> Result<(), DbError>;
+    /// Begins one migration of `principal`'s.
+    fn begin(&mut self, principal: &Principal) -> Result<(), DbError>;
     /// Ends it.
     fn commit(&mut self) -> Result<(), DbError>;
     /// Undoes it.
@@ -29,10 +29,18 @@ pub(crate) trait Session {
     fn rows(&mut self, sql: &str, params: &[&str]) -> Result<TextRows, DbError>;
     /// What stands in the database.
     fn shape(&mut self, principal: &Principal) -> Result<Shape, DbError>;
+    /// Books a migration of `principal`'s, in its transaction.
+    fn book(
+        &mut self,
+        principal: &Principal,
+        version: &str,
+        name: &str,
+        checksum: &str,
+    ) -> Result<(), DbError>;
+    /// Takes it out of the books, in the transaction of what undoes it.
+    fn unbook(&mut self, principal: &Principal, version: &str) -> Result<(), DbError>;
     /// The type of a moment's column.
     fn moment(&self) -> &'static str;
-    /// The expression for the present moment.
-    fn now(&self) -> &'static str;
     /// Whether a table of the platform's exists.
     fn has_table(&mut self, name: &str) -> Result<bool, DbError>;
 }

@@ -24,6 +24,7 @@ use self::connection::Role;
 use super::{
     Principal,
     job::{Control, Driver},
+    owners::Owners,
     settings::Durability,
 };
 
@@ -40,10 +41,12 @@ impl Sqlite {
         path: &str,
         durability: Durability,
         readers: u32,
+        owners: Arc<Owners>,
     ) -> Result<Self, ConnectionError> {
-        let opener = |role| Opener { path: path.into(), role, durability };
+        let opener =
+            |role| Opener { path: path.into(), role, durability, owners: Arc::clone(&owners) };
         // The first connection says what is wrong, which a pool would only time out on.
-        drop(Connection::open(path, Role::Writer, durability)?);
+        drop(Connection::open(path, Role::Writer, durability, Arc::clone(&owners))?);
         let pool = |role, size| {
             r2d2::Pool::builder()
                 .max_size(size)
@@ -89,6 +92,7 @@ pub(crate) struct Opener {
     path: Arc<str>,
     role: Role,
     durability: Durability,
+    owners: Arc<Owners>,
 }
 
 impl r2d2::ManageConnection for Opener {
@@ -96,7 +100,7 @@ impl r2d2::ManageConnection for Opener {
     type Error = ConnectionError;
 
     fn connect(&self) -> Result<Connection, ConnectionError> {
-        Connection::open(&self.path, self.role, self.durability)
+        Connection::open(&self.path, self.role, self.durability, Arc::clone(&self.owners))
     }
 
     fn is_valid(&self, _: &mut Connection) -> Result<(), ConnectionError> {

@@ -26,7 +26,10 @@ macro_rules! texts {
 
 /// All of them.
 pub(super) fn migrations() -> ExtensionMigrations {
-    ExtensionMigrations { slug: SLUG.to_owned(), migrations: texts!["2026-01-01-000000_core"] }
+    ExtensionMigrations {
+        slug: SLUG.to_owned(),
+        migrations: texts!["2026-01-01-000000_core", "2026-02-01-000000_roles"],
+    }
 }
 
 #[cfg(test)]

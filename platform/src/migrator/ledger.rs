@@ -58,29 +58,20 @@ impl Ledger {
     /// Books a migration that ran.
     pub(super) fn add(
         session: &mut dyn Session,
-        slug: &str,
+        principal: &Principal,
         def: &MigrationDef,
         checksum: &str,
     ) -> Result<(), MigrationError> {
-        let now = session.now();
-        let insert = format!(
-            "INSERT INTO {TABLE} (extension, version, name, checksum, run_at) \
-             VALUES ($1, $2, $3, $4, {now})"
-        );
-        let params = [slug, &def.version, &def.name, checksum];
-        session.rows(&insert, &params).map_err(MigrationError::from)?;
-        Ok(())
+        session.book(principal, &def.version, &def.name, checksum).map_err(MigrationError::from)
     }
 
     /// Forgets a migration that was undone.
     pub(super) fn remove(
         session: &mut dyn Session,
-        slug: &str,
+        principal: &Principal,
         version: &str,
     ) -> Result<(), MigrationError> {
-        let delete = format!("DELETE FROM {TABLE} WHERE extension = $1 AND version = $2");
-        session.rows(&delete, &[slug, version]).map_err(MigrationError::from)?;
-        Ok(())
+        session.unbook(principal, version).map_err(MigrationError::from)
     }
 }
 

@@ -69,8 +69,9 @@ fn each_runs_once_and_the_core_first() {
     let fixture = Fixture::new();
     let shop = [source("shop", &[ITEMS])];
     expect![[r#"
-        core: 1 to run
+        core: 2 to run
           2026-01-01-000000_core
+          2026-02-01-000000_roles
         shop: 1 to run
           2026-02-01-000000_items
     "#]]

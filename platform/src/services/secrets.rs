@@ -20,7 +20,7 @@ use ring::{
 };
 
 use super::answer;
-use crate::db::schema::core_secrets;
+use crate::db::{Vault, schema::core_secrets};
 
 /// Length of a master key, in bytes.
 const KEY_LEN: usize = 32;
@@ -142,6 +142,21 @@ impl MasterKey {
         let mut text = text.to_vec();
         let value = self.key.open_in_place(nonce, Aad::from(about), &mut text).map_err(failed)?;
         Ok(value.to_vec())
+    }
+}
+
+/// Under the core's name: no extension can ask for what lies there.
+impl Vault for MasterKey {
+    fn key_id(&self) -> &str {
+        &self.id
+    }
+
+    fn seal(&self, name: &str, value: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+        MasterKey::seal(self, &about("core", name), value).ok()
+    }
+
+    fn open(&self, name: &str, nonce: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+        MasterKey::open(self, &about("core", name), nonce, text).ok()
     }
 }
 

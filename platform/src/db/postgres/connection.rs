@@ -1,6 +1,9 @@
 //! One connection, and the way it is lent to a job.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use diesel::{
     Connection as _, PgConnection, RunQueryDsl,
@@ -14,13 +17,16 @@ use powernode_abi::{
 };
 
 use super::{
-    errors::db_error,
-    query::{DynQuery, refusal},
+    errors::{confined, db_error},
+    query::DynQuery,
+    refusal,
+    session::search_path,
     value::{self, Unreadable},
 };
 use crate::db::{
     Principal,
     job::{Control, judge, leaked},
+    owners::Owners,
     rows::Rows,
 };
 
@@ -33,6 +39,7 @@ pub(crate) struct Connection {
     diesel: PgConnection,
     url: String,
     process: i64,
+    born: Instant,
     depth: u32,
     /// A statement failed: PostgreSQL refuses all others until a rollback.
     spoiled: bool,
@@ -50,8 +57,15 @@ impl Connection {
     pub(super) fn open(url: &str) -> Result<Self, diesel::ConnectionError> {
         let diesel = PgConnection::establish(url)?;
         let url = url.to_owned();
-        let mut connection =
-            Self { diesel, url, process: 0, depth: 0, spoiled: false, broken: false };
+        let mut connection = Self {
+            diesel,
+            url,
+            process: 0,
+            born: Instant::now(),
+            depth: 0,
+            spoiled: false,
+            broken: false,
+        };
         let process = connection
             .host_rows("SELECT pg_backend_pid()::bigint::text", &[])
             .map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?;
@@ -62,6 +76,11 @@ impl Connection {
     /// Whether it may be lent again.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// How long it is open.
+    pub(super) fn age(&self) -> Duration {
+        self.born.elapsed()
     }
 
     /// Begins what `mode` asks for; nothing of the job has run yet.
@@ -87,14 +106,15 @@ impl Connection {
     /// Runs `job` after [`Connection::begin_job`], and leaves no transaction behind.
     pub(super) fn run_job(
         &mut self,
+        principal: &Principal,
         mode: u32,
         job: &mut JobObject,
-        confined: bool,
+        owners: &Owners,
         control: &Control,
     ) -> Result<(), DbError> {
         let base = self.depth;
         control.arm(canceller(self.url.clone(), self.process));
-        let mut lent = Lent { connection: Mutex::new(self), control, base, confined };
+        let mut lent = Lent { connection: Mutex::new(self), principal, owners, control, base };
         let answer = job.run(RawConn_TO::from_ptr(RMut::new(&mut lent), TD_Opaque));
         control.disarm();
         let ended = judge(answer).and_then(|()| control.check());
@@ -215,20 +235,6 @@ impl Connection {
     }
 }
 
-/// Where names without a schema are looked up.
-pub(super) fn search_path(principal: &Principal) -> String {
-    if principal.is_core() {
-        "public".to_owned()
-    } else {
-        format!("\"{}\", public", schema(principal))
-    }
-}
-
-/// The schema that holds the tables of an extension.
-pub(super) fn schema(principal: &Principal) -> String {
-    principal.prefix().trim_end_matches('_').replace('"', "")
-}
-
 fn collect(conn: &mut PgConnection, query: DynQuery<'_>, rows: &mut Rows) -> Result<(), DbError> {
     let mut begun = false;
     for row in LoadConnection::<DefaultLoadingMode>::load(conn, query).map_err(db_error)? {
@@ -283,10 +289,11 @@ fn canceller(url: String, process: i64) -> impl FnMut() + Send {
 struct Lent<'a> {
     // What is lent has to be Sync; nothing ever locks it.
     connection: Mutex<&'a mut Connection>,
+    principal: &'a Principal,
+    owners: &'a Owners,
     control: &'a Control,
     /// 1 where the platform began the job's transaction.
     base: u32,
-    confined: bool,
 }
 
 impl Lent<'_> {
@@ -294,12 +301,22 @@ impl Lent<'_> {
         self.connection.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check(&self, sql: &str) -> Result<(), DbError> {
+    /// Lets `run` have the connection, unless the statement is refused.
+    fn run<T>(
+        &mut self,
+        sql: &str,
+        run: impl FnOnce(&mut Connection) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
         self.control.check()?;
-        match refusal(sql) {
-            Some(sentence) if self.confined => Err(DbError::new(kind::DENIED, sentence)),
-            _ => Ok(()),
+        let (principal, owners) = (self.principal, self.owners);
+        if principal.is_core() {
+            return run(self.connection());
         }
+        let answer = match refusal::of_job(sql) {
+            Some(sentence) => Err(DbError::new(kind::DENIED, sentence)),
+            None => run(self.connection()),
+        };
+        answer.map_err(|error| confined(error, principal, sql, owners))
     }
 }
 
@@ -310,21 +327,15 @@ impl RawConn for Lent<'_> {
 
     fn execute(&mut self, query: Query<'_>) -> RResult<u64, DbError> {
         let keep = query.flags & flag::CACHE != 0;
-        self.check(query.sql.as_str())
-            .and_then(|()| {
-                self.connection().execute(query.sql.as_str(), query.params.as_slice(), keep)
-            })
-            .into()
+        let (sql, params) = (query.sql.as_str(), query.params.as_slice());
+        self.run(sql, |connection| connection.execute(sql, params, keep)).into()
     }
 
     fn query(&mut self, query: Query<'_>, out: &mut RowBatch) -> RResult<(), DbError> {
         let keep = query.flags & flag::CACHE != 0;
         let mut rows = Rows::new(query.flags & flag::NAMES != 0);
-        self.check(query.sql.as_str())
-            .and_then(|()| {
-                let params = query.params.as_slice();
-                self.connection().query(query.sql.as_str(), params, keep, &mut rows)
-            })
+        let (sql, params) = (query.sql.as_str(), query.params.as_slice());
+        self.run(sql, |connection| connection.query(sql, params, keep, &mut rows))
             .map(|()| *out = rows.finish())
             .into()
     }

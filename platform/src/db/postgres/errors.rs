@@ -1,7 +1,12 @@
 //! PostgreSQL's errors in the interface's words.
 
-use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error};
+use diesel::{
+    ConnectionError,
+    result::{DatabaseErrorInformation, DatabaseErrorKind, Error},
+};
 use powernode_abi::{DbError, data::kind};
+
+use crate::db::{Principal, owners::Owners};
 
 /// Says `error` in the interface's words.
 pub(super) fn db_error(error: Error) -> DbError {
@@ -21,6 +26,60 @@ pub(super) fn db_error(error: Error) -> DbError {
     }
 }
 
+/// How the server refuses what somebody may not do.
+const DENIALS: [&str; 6] = [
+    "permission denied",
+    "must be owner of",
+    "must be superuser",
+    "must be member of",
+    "must be able to SET ROLE",
+    "cannot insert multiple commands",
+];
+
+/// What a confined principal's error means: it names what is another's, and the log says whose.
+pub(super) fn confined(
+    mut error: DbError,
+    principal: &Principal,
+    sql: &str,
+    owners: &Owners,
+) -> DbError {
+    // Another's table is no table on the way that names are looked up.
+    let hidden = error.kind == kind::OTHER
+        && (error.message.contains("does not exist") || error.message.contains("not found"));
+    if hidden && let Some((name, owner)) = owners.foreign(principal, &error.message) {
+        error.kind = kind::DENIED;
+        error.message =
+            format!("{} may not touch `{name}`, which belongs to {owner}", principal.described())
+                .into();
+    }
+    owners.refused(principal, sql, &error);
+    error
+}
+
+/// Says why no connection was opened, as the operator or as an extension's role.
+pub(super) fn unreachable(error: &ConnectionError, role: Option<&Principal>) -> DbError {
+    let text = error.to_string();
+    let says = |texts: &[&str]| texts.iter().any(|it| text.contains(it));
+    if says(&["too many clients", "remaining connection slots", "too many connections"]) {
+        let text = format!("the database server has no connection left: {}", text.trim_end());
+        return DbError::new(kind::POOL, text);
+    }
+    let refused =
+        says(&["authentication failed", "no pg_hba.conf entry", "is not permitted to log in"]);
+    let text = text.trim_end();
+    match role.filter(|_| refused) {
+        Some(principal) => DbError::new(
+            kind::CLOSED,
+            format!(
+                "the database does not let the login role of {} in: {text}; let such roles in in pg_hba.conf, as \
+                 the role of `database.url` is, or set `database.confinement` to `search_path`, which is weaker",
+                principal.described()
+            ),
+        ),
+        None => DbError::new(kind::CLOSED, format!("the database cannot be reached: {text}")),
+    }
+}
+
 fn kind_of(kind: &DatabaseErrorKind, message: &str) -> u32 {
     let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
     match kind {
@@ -34,7 +93,7 @@ fn kind_of(kind: &DatabaseErrorKind, message: &str) -> u32 {
         _ if says(&["No space left on device", "disk full"]) => kind::FULL,
         _ if says(&["canceling statement due to"]) => kind::CANCELLED,
         _ if says(&["deadlock detected"]) => kind::SERIALIZATION,
-        _ if says(&["permission denied"]) => kind::DENIED,
+        _ if says(&DENIALS) => kind::DENIED,
         _ if says(&[
             "terminating connection",
             "server closed the connection",

@@ -5,12 +5,13 @@ use powernode_abi::data::tag;
 use powernode_plugin_api::db::{Db, RunError, migration};
 use powernode_tests::postgres::Cluster;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::connection;
 use crate::{
-    db::{DatabaseSettings, Engine, schema::core_epoch},
+    db::{Confinement, DatabaseSettings, Engine, schema::core_epoch},
     migrator::{ExtensionMigrations, Migrator},
+    services::MasterKey,
 };
 
 diesel::table! {
@@ -20,6 +21,14 @@ diesel::table! {
     }
 }
 
+fn engine(settings: &DatabaseSettings) -> Engine {
+    let engine = Engine::open(settings).unwrap();
+    engine.keep_with(Arc::new(MasterKey::parse(KEY).unwrap()));
+    engine
+}
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
 struct Fixture {
     cluster: &'static Cluster,
     url: String,
@@ -28,10 +37,15 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Option<Self> {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut DatabaseSettings)) -> Option<Self> {
         let cluster = Cluster::shared()?;
         let url = cluster.database().unwrap();
-        let engine = Engine::open(&DatabaseSettings::postgres(&url)).unwrap();
-        let fixture = Self { cluster, url, engine };
+        let mut settings = DatabaseSettings::postgres(&url);
+        change(&mut settings);
+        let fixture = Self { cluster, url, engine: engine(&settings) };
         assert_eq!(fixture.migrate("1_items", ITEMS), "");
         Some(fixture)
     }
@@ -198,19 +212,189 @@ fn a_server_that_is_back_is_used_again() {
     assert_eq!(fixture.count(), 0);
 }
 
+#[track_caller]
+fn check_migration(fixture: &Fixture, up: &'static str, expected: &str) {
+    let error = fixture.migrate("2_next", up);
+    assert!(error.contains(expected), "{up}: {error}");
+}
+
 #[test]
 fn a_migration_stays_in_its_schema() {
-    let Some(fixture) = Fixture::new() else { return };
-    let made = fixture.migrate("2_a", "CREATE TABLE public.shop_more (id INT);");
-    assert!(made.contains("it made `public.shop_more`"), "{made}");
-    let named = fixture.migrate("2_b", "CREATE TABLE other (id INT);");
-    assert!(named.contains("it made `other`"), "{named}");
-    let dropped = fixture.migrate("2_c", "DROP TABLE core_epoch;");
-    assert!(dropped.contains("it removed `public.core_epoch`"), "{dropped}");
-    let keyed =
-        fixture.migrate("2_d", "CREATE TABLE shop_k (name TEXT REFERENCES core_epoch (name));");
-    assert!(keyed.contains("points to `public.core_epoch`"), "{keyed}");
-    assert_eq!(fixture.migrate("2_e", "CREATE TABLE shop_e (id INT);"), "");
+    for confinement in [Confinement::Roles, Confinement::SearchPath] {
+        let Some(fixture) = Fixture::with(|it| it.confinement = confinement) else { return };
+        let check = |up, by_role: &str, by_path: &str| {
+            let roles = confinement == Confinement::Roles && !by_role.is_empty();
+            check_migration(&fixture, up, if roles { by_role } else { by_path });
+        };
+        let made = "it made `public.shop_more`";
+        check("CREATE TABLE public.shop_more (id INT);", "denied for schema public", made);
+        check("CREATE TABLE other (id INT);", "", "it made `other`");
+        check(
+            "DROP TABLE core_epoch;",
+            "owner of table core_epoch",
+            "it removed `core.core_epoch`",
+        );
+        check(
+            "CREATE TABLE shop_k (name TEXT REFERENCES core_epoch (name));",
+            "permission denied for table core_epoch",
+            "points to `core.core_epoch`",
+        );
+        check(
+            "CREATE FUNCTION shop_f() RETURNS INT LANGUAGE sql AS 'SELECT 1';",
+            "",
+            "function `shop_f`: an extension makes no functions",
+        );
+        check("COMMIT; CREATE TABLE shop_c (id INT);", "", "the transaction is the platform's");
+        assert_eq!(fixture.migrate("3_e", "CREATE TABLE shop_e (id INT);"), "");
+    }
+}
+
+#[test]
+fn an_operator_who_owns_the_database_and_makes_roles_is_enough() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let url = cluster.database_of_operator("CREATEROLE").unwrap();
+    let engine = engine(&DatabaseSettings::postgres(&url));
+    let fixture = Fixture { cluster, url, engine };
+    assert_eq!(fixture.migrate("1_items", ITEMS), "");
+    assert_eq!(fixture.count(), 0);
+    let rights = "SELECT count(*) FROM pg_roles WHERE rolname IN (SELECT role FROM core.core_roles) \
+                  AND rolcanlogin AND NOT (rolsuper OR rolcreaterole OR rolcreatedb OR rolinherit OR rolbypassrls)";
+    assert_eq!(cluster.ask(&fixture.url, rights).unwrap(), "1");
+}
+
+#[test]
+fn an_operator_who_may_not_make_roles_is_told_both_ways_out() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let url = cluster.database_of_operator("").unwrap();
+    let mut settings = DatabaseSettings::postgres(&url);
+    let error = Engine::open(&settings).unwrap_err().to_string();
+    assert!(error.contains("CREATEROLE") && error.contains("`search_path`"), "{error}");
+    settings.confinement = Confinement::SearchPath;
+    let fixture = Fixture { cluster, url, engine: engine(&settings) };
+    assert_eq!(fixture.migrate("1_items", ITEMS), "");
+    assert_eq!(fixture.count(), 0);
+}
+
+#[test]
+fn a_database_of_the_weaker_mode_gets_its_roles_later_and_loses_them_again() {
+    let Some(mut fixture) = Fixture::with(|it| it.confinement = Confinement::SearchPath) else {
+        return;
+    };
+    block_on(fixture.shop().transaction(|conn| Ok::<_, Failure>(add(conn, 1)?))).unwrap();
+    for confinement in [Confinement::Roles, Confinement::SearchPath, Confinement::Roles] {
+        let settings = DatabaseSettings { confinement, ..DatabaseSettings::postgres(&fixture.url) };
+        fixture.engine = engine(&settings);
+        assert_eq!(fixture.migrate("1_items", ITEMS), "");
+        assert_eq!(fixture.count(), 1);
+    }
+    let owner =
+        "SELECT tableowner LIKE 'powernode_%_shop' FROM pg_tables WHERE tablename = 'shop_items'";
+    assert_eq!(fixture.cluster.ask(&fixture.url, owner).unwrap(), "t");
+}
+
+#[test]
+fn a_role_that_is_lost_is_made_again() {
+    let Some(mut fixture) = Fixture::new() else { return };
+    let ask = |fixture: &Fixture, sql: &str| fixture.cluster.ask(&fixture.url, sql).unwrap();
+    let role = ask(&fixture, "SELECT role FROM core.core_roles");
+    let sealed =
+        "SELECT encode(ciphertext, 'hex') FROM core.core_secrets WHERE name = 'database/shop'";
+    let before = ask(&fixture, sealed);
+    fixture.cluster.cut(&fixture.url).unwrap();
+    ask(
+        &fixture,
+        &format!("REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}"),
+    );
+    fixture.engine = engine(&DatabaseSettings::postgres(&fixture.url));
+    assert_eq!(fixture.migrate("1_items", ITEMS), "");
+    assert_eq!((fixture.count(), ask(&fixture, sealed)), (0, before));
+    // And one whose password does not open gets another.
+    ask(&fixture, "UPDATE core.core_secrets SET ciphertext = '\\x00' WHERE name = 'database/shop'");
+    fixture.engine = engine(&DatabaseSettings::postgres(&fixture.url));
+    assert_eq!(fixture.migrate("1_items", ITEMS), "");
+    assert_eq!(fixture.count(), 0);
+}
+
+#[test]
+fn tables_of_an_older_platform_move_to_the_cores_schema() {
+    let Some(mut fixture) = Fixture::new() else { return };
+    let tables = "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'core\\_%' AND schemaname = ";
+    let count = |fixture: &Fixture, place: &str| {
+        fixture.cluster.ask(&fixture.url, &format!("{tables}'{place}'")).unwrap()
+    };
+    let all = count(&fixture, "core");
+    let back = "DO $$ DECLARE t TEXT; BEGIN FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'core' \
+                LOOP EXECUTE format('ALTER TABLE core.%I SET SCHEMA public', t); END LOOP; END $$";
+    fixture.cluster.ask(&fixture.url, back).unwrap();
+    assert_eq!(count(&fixture, "core"), "0");
+    fixture.engine = engine(&DatabaseSettings::postgres(&fixture.url));
+    assert_eq!(fixture.migrate("1_items", ITEMS), "");
+    assert_eq!((count(&fixture, "core"), count(&fixture, "public")), (all, "0".to_owned()));
+}
+
+/// Begins `count` jobs of `db` that sleep, and answers what becomes of them and of `then`.
+fn while_sleeping(db: &Db, count: usize, then: &Db) -> Result<(), RunError> {
+    let sleep = |db: &Db| {
+        let job = db.read(|conn| {
+            Ok::<_, RunError>(diesel::sql_query("SELECT pg_sleep(1.5)").execute(conn)?)
+        });
+        async move { job.await.map(drop) }
+    };
+    block_on(async {
+        let sleeping = futures_util::future::join_all((0..count).map(|_| sleep(db)));
+        let other = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            then.read(|_| Ok::<_, RunError>(())).await
+        };
+        let (slept, answer) = tokio::join!(sleeping, other);
+        slept.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
+        answer
+    })
+}
+
+#[test]
+fn who_uses_all_connections_is_told_and_nobody_else_waits() {
+    let small = |settings: &mut DatabaseSettings| {
+        (settings.pool_size, settings.max_connections) = (2, 5);
+        settings.acquire_timeout = Duration::from_millis(300);
+    };
+    let Some(fixture) = Fixture::with(small) else { return };
+    let (shop, core) = (fixture.shop(), fixture.engine.core());
+    let blog = Db::new(fixture.engine.for_extension("blog"));
+    let own = while_sleeping(&shop, 2, &shop).unwrap_err();
+    assert_eq!(
+        own.to_string(),
+        "no database connection became free within 0.3 s: extension `shop` uses all 2 that one may have (`database.pool_size`)"
+    );
+    assert!(matches!(own, RunError::Pool(_)));
+    while_sleeping(&shop, 2, &core).unwrap();
+    // It has no role, which it is told at once: it did not wait for the other's connections.
+    let blog = while_sleeping(&shop, 2, &blog).unwrap_err().to_string();
+    assert!(blog.contains("extension `blog` has no login role yet"), "{blog}");
+}
+
+#[test]
+fn all_connections_together_have_a_bound() {
+    let small = |settings: &mut DatabaseSettings| {
+        (settings.pool_size, settings.max_connections) = (2, 4);
+    };
+    let Some(fixture) = Fixture::with(small) else { return };
+    let migrator = Migrator::new(&fixture.engine);
+    let slugs = ["a", "b", "c", "d", "e", "f"];
+    let source = |slug: &str| ExtensionMigrations { slug: slug.to_owned(), migrations: Vec::new() };
+    let plan = migrator.plan(&slugs.map(source)).unwrap();
+    migrator.run(&plan).unwrap();
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND application_name LIKE 'powernode%'";
+    for slug in slugs.iter().cycle().take(18) {
+        let db = Db::new(fixture.engine.for_extension(slug));
+        block_on(db.read(|_| Ok::<_, RunError>(()))).unwrap();
+        let open: u32 = fixture.cluster.ask(&fixture.url, open).unwrap().parse().unwrap();
+        assert!(open <= 4, "{open} connections");
+    }
+    let names = "SELECT count(DISTINCT application_name) FROM pg_stat_activity WHERE datname = current_database() \
+                 AND application_name LIKE 'powernode-%'";
+    assert_ne!(fixture.cluster.ask(&fixture.url, names).unwrap(), "0");
 }
 
 #[test]

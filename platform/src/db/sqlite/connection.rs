@@ -13,6 +13,7 @@ use super::{authorizer::Purpose, errors::db_error, raw::Raw};
 use crate::db::{
     Principal,
     job::{Control, judge, leaked},
+    owners::Owners,
     rows::Rows,
     settings::Durability,
 };
@@ -31,6 +32,7 @@ pub(crate) struct Connection {
     raw: Raw,
     role: Role,
     host: Arc<str>,
+    owners: Arc<Owners>,
     depth: u32,
     broken: bool,
 }
@@ -50,6 +52,7 @@ impl Connection {
         path: &str,
         role: Role,
         durability: Durability,
+        owners: Arc<Owners>,
     ) -> Result<Self, diesel::ConnectionError> {
         let mut raw = Raw::open(path)?;
         let synchronous = match durability {
@@ -72,7 +75,7 @@ impl Connection {
         raw.diesel()
             .batch_execute(&pragmas)
             .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
-        Ok(Self { raw, role, host: "".into(), depth: 0, broken: false })
+        Ok(Self { raw, role, host: "".into(), owners, depth: 0, broken: false })
     }
 
     /// Whether it may be lent again.
@@ -97,7 +100,7 @@ impl Connection {
         let interrupter = self.raw.interrupter();
         control.arm(move || interrupter.interrupt());
         let owner: Arc<str> = principal.slug().into();
-        let mut lent = Lent { connection: Mutex::new(self), owner, control, base };
+        let mut lent = Lent { connection: Mutex::new(self), principal, owner, control, base };
         let lent_object = RawConn_TO::from_ptr(RMut::new(&mut lent), TD_Opaque);
         let answer = job.run(lent_object);
         control.disarm();
@@ -149,7 +152,11 @@ impl Connection {
         }
         let answer = self.raw.script(sql);
         self.raw.authorizer().set_host(true);
-        answer.map_err(db_error)
+        let answer = answer.map_err(db_error);
+        if let (Some(principal), Err(error)) = (principal, &answer) {
+            self.owners.refused(principal, sql, error);
+        }
+        answer
     }
 
     /// Begins a transaction; the writer's at once with its lock.
@@ -229,6 +236,7 @@ const LOST: &str =
 struct Lent<'a> {
     // What is lent has to be Sync; nothing ever locks it.
     connection: Mutex<&'a mut Connection>,
+    principal: &'a Principal,
     owner: Arc<str>,
     control: &'a Control,
     /// 1 where the platform began the job's transaction.
@@ -242,16 +250,18 @@ impl Lent<'_> {
 
     fn run(&mut self, query: &Query<'_>, out: Option<&mut Rows>) -> Result<u64, DbError> {
         self.control.check()?;
-        let owner = Arc::clone(&self.owner);
+        let (owner, principal) = (Arc::clone(&self.owner), self.principal);
         let connection = self.connection();
         if connection.is_lost() {
             return Err(DbError::new(kind::ROLLED_BACK, LOST));
         }
         let keep = query.flags & flag::CACHE != 0;
-        connection
-            .raw
-            .run(&owner, query.sql.as_str(), query.params.as_slice(), keep, out)
-            .map_err(db_error)
+        let sql = query.sql.as_str();
+        connection.raw.run(&owner, sql, query.params.as_slice(), keep, out).map_err(|error| {
+            let error = db_error(error);
+            connection.owners.refused(principal, sql, &error);
+            error
+        })
     }
 }
 

@@ -36,7 +36,7 @@ impl Session for r2d2::PooledConnection<Opener> {
         answer
     }
 
-    fn begin(&mut self) -> Result<(), DbError> {
+    fn begin(&mut self, _: &Principal) -> Result<(), DbError> {
         self.begin_transaction()
     }
 
@@ -96,12 +96,25 @@ impl Session for r2d2::PooledConnection<Opener> {
         Ok(shape)
     }
 
-    fn moment(&self) -> &'static str {
-        "TEXT"
+    fn book(
+        &mut self,
+        principal: &Principal,
+        version: &str,
+        name: &str,
+        checksum: &str,
+    ) -> Result<(), DbError> {
+        let insert = "INSERT INTO core_migrations (extension, version, name, checksum, run_at) \
+                      VALUES ($1, $2, $3, $4, strftime('%Y-%m-%d %H:%M:%f', 'now'))";
+        self.rows(insert, &[principal.slug(), version, name, checksum]).map(drop)
     }
 
-    fn now(&self) -> &'static str {
-        "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+    fn unbook(&mut self, principal: &Principal, version: &str) -> Result<(), DbError> {
+        let delete = "DELETE FROM core_migrations WHERE extension = $1 AND version = $2";
+        self.rows(delete, &[principal.slug(), version]).map(drop)
+    }
+
+    fn moment(&self) -> &'static str {
+        "TEXT"
     }
 
     fn has_table(&mut self, name: &str) -> Result<bool, DbError> {

@@ -1,0 +1,2 @@
+-- PostgreSQL has roles; here each statement is judged instead.
+SELECT 1;
