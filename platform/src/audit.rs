@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::db::epoch;
 use crate::db::schema::{core_audit, core_epoch};
 
-pub use chain::{FirstBad, verify};
+pub use chain::{FirstBad, Verdict, verify};
 pub use list::{Filter, Record, last, list};
 
 mod chain;

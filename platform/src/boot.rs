@@ -34,6 +34,7 @@ use crate::{
 };
 
 pub mod extensions;
+pub mod lock;
 pub mod serve;
 
 /// Why the platform cannot start.

@@ -1,30 +1,32 @@
 //! The command line.
 //!
-//! Commands work on the database and the directories themselves, whether or not a
-//! platform runs there: it follows the flags within a second.
+//! Commands ask the platform that runs on the data directory, over its operator's socket; where none runs, they work
+//! on the database and the directories themselves. They say which.
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{Settings, Sources};
 
 mod accounts;
 mod audit;
+mod client;
+mod exit;
 mod ext;
 mod flags;
 mod migrate;
 mod output;
+mod place;
 mod probe;
 mod seed;
 mod serve;
+mod state;
 mod tokens;
 
 use self::output::Output;
 
 /// Runs a plugin platform, and looks after it.
-///
-/// Exit codes: 0 done, 1 it failed, 2 the command line is wrong, 3 the thing asked for is not as it should be.
 #[derive(Debug, Parser)]
 #[command(name = "powernode", version)]
 pub struct Cli {
@@ -80,6 +82,9 @@ enum Command {
     /// Show and switch flags.
     #[command(subcommand)]
     Flags(flags::Flags),
+    /// Show and change what the next start leaves out.
+    #[command(subcommand)]
+    State(state::State),
     /// Look into the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -90,7 +95,8 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let parsed = command().try_get_matches_from(arguments);
+    let cli = match parsed.and_then(|it| Cli::from_arg_matches(&it)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to the standard output, errors to the other; both are clap's business.
@@ -99,13 +105,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let output = Output::new(cli.global.json);
-    match run(cli, output) {
+    match run(cli, &output) {
         Ok(code) => code,
         Err(error) => output.error(&error),
     }
 }
 
-fn run(cli: Cli, output: Output) -> anyhow::Result<ExitCode> {
+/// The command line, with its exit codes in the help.
+fn command() -> clap::Command {
+    Cli::command().after_help(exit::help())
+}
+
+fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
     if let Command::Probe { path } = &cli.command {
         return Ok(probe::run(path));
     }
@@ -127,6 +138,7 @@ fn run(cli: Cli, output: Output) -> anyhow::Result<ExitCode> {
         Command::Tokens(tokens) => tokens.run(&settings, output),
         Command::Ext(ext) => ext.run(&settings, output),
         Command::Flags(flags) => flags.run(&settings, output),
+        Command::State(state) => state.run(&settings, output),
         Command::Audit(audit) => audit.run(&settings, output),
         Command::Probe { path } => Ok(probe::run(&path)),
     }
@@ -153,7 +165,7 @@ impl Global {
         for pair in &self.set {
             let (key, value) = pair
                 .split_once('=')
-                .ok_or_else(|| anyhow::anyhow!("`--set {pair}` must be `--set KEY=VALUE`"))?;
+                .ok_or_else(|| exit::usage(format!("`--set {pair}` must be `--set KEY=VALUE`")))?;
             settings.push((key.to_owned(), value.to_owned()));
         }
         Ok(settings)

@@ -170,6 +170,11 @@ pub enum LogFormat {
     Json,
 }
 
+/// Whether colours are welcome on a terminal: `NO_COLOR` is not set to anything.
+pub fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
+}
+
 impl Settings {
     /// Lays the layers over each other, and reads each value as what it must be.
     ///

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::TcpListener,
+    os::unix::net::UnixListener,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,6 +33,7 @@ pub mod request;
 pub mod request_id;
 mod response;
 mod route;
+pub mod socket;
 pub mod state;
 
 pub use self::state::Platform;
@@ -50,17 +52,19 @@ pub struct Listening {
     pub drain_timeout: Duration,
 }
 
-/// Makes the server; it runs when it is awaited, and stops when its handle says so.
+/// Makes the server, which answers its operators on their socket as well; it runs when it is awaited, and stops when
+/// its handle says so.
 ///
 /// # Errors
 ///
-/// When the socket cannot be listened on.
+/// When a socket cannot be listened on.
 pub fn server(
     platform: Arc<Platform>,
     listener: TcpListener,
+    operators: Option<UnixListener>,
     how: Listening,
 ) -> io::Result<Server> {
-    server_with(platform, listener, how, |_| ())
+    make(platform, listener, operators, how, |_| ())
 }
 
 /// As [`server`], with further routes in the program itself, behind the same layers.
@@ -74,6 +78,16 @@ pub fn server_with(
     how: Listening,
     further: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
+    make(platform, listener, None, how, further)
+}
+
+fn make(
+    platform: Arc<Platform>,
+    listener: TcpListener,
+    operators: Option<UnixListener>,
+    how: Listening,
+    further: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
     // Connections take this over from the socket that accepts them: the system ends one whose
     // client reads nothing for so long, and the worker's next write fails.
     #[cfg(target_os = "linux")]
@@ -82,8 +96,13 @@ pub fn server_with(
     let server = HttpServer::new(move || app(data.clone(), further.clone()))
         .client_request_timeout(how.header_timeout)
         .shutdown_timeout(how.drain_timeout.as_secs().max(1))
+        .on_connect(socket::note)
         .disable_signals();
     let server = if how.workers == 0 { server } else { server.workers(how.workers) };
+    let server = match operators {
+        Some(operators) => server.listen_uds(operators)?,
+        None => server,
+    };
     Ok(server.listen(listener)?.run())
 }
 

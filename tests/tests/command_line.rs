@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where its setup fails")]
 
 use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 use powernode_tests::instance::within;
@@ -18,6 +19,9 @@ const COMMANDS: &[&[&str]] = &[
     &["tokens", "create"],
     &["tokens", "list"],
     &["tokens", "revoke"],
+    &["accounts"],
+    &["accounts", "create"],
+    &["accounts", "list"],
     &["ext"],
     &["ext", "stage"],
     &["ext", "list"],
@@ -25,11 +29,17 @@ const COMMANDS: &[&[&str]] = &[
     &["ext", "why"],
     &["flags"],
     &["flags", "list"],
-    &["flags", "show"],
+    &["flags", "get"],
+    &["flags", "set"],
     &["flags", "enable"],
     &["flags", "disable"],
     &["audit"],
+    &["state"],
+    &["state", "list"],
+    &["state", "enable"],
+    &["state", "disable"],
     &["audit", "verify"],
+    &["audit", "export"],
 ];
 
 fn said(setup: &Setup, words: &[&str]) -> Said {
@@ -70,7 +80,7 @@ fn a_taken_port_is_said_in_one_line_with_the_way_out() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let said = refused(&Setup::new().unwrap(), &["serve", "--port", &port]);
-    assert!(said.starts_with(&format!("1: error: 127.0.0.1:{port} is taken")), "{said}");
+    assert!(said.starts_with(&format!("5: error: 127.0.0.1:{port} is taken")), "{said}");
     assert!(said.contains("--port"), "{said}");
 }
 
@@ -80,11 +90,11 @@ fn a_wrong_setting_is_named_with_its_origin() {
     let new = || Setup::new().unwrap();
     assert_eq!(
         wrong(new().with_setting("server.prot", "1")),
-        "1: error: unknown setting `server.prot` (flag); the nearest is `server.port`"
+        "2: error: unknown setting `server.prot` (flag); the nearest is `server.port`"
     );
     assert_eq!(
         wrong(new().with_variable("POWERNODE_SERVER__PORT", "many")),
-        "1: error: setting `server.port` (env POWERNODE_SERVER__PORT): \
+        "2: error: setting `server.port` (env POWERNODE_SERVER__PORT): \
          expected a number from 0 to 65535, found `many`"
     );
     let said = wrong(new().with_variable("POWERNODE_CONFIG", "nowhere.toml"));
@@ -99,15 +109,19 @@ fn answers_are_json_where_a_program_asks() {
     let instance = setup.start().unwrap();
     let json =
         |words: &[&str]| instance.cli(&[words, &["--json"]].concat()).unwrap().json().unwrap();
-    assert_eq!(json(&["ext", "list"])[0]["slug"], "fixture-000");
+    assert_eq!(json(&["ext", "list"])["extensions"][0]["slug"], "fixture-000");
     assert_eq!(json(&["ext", "show", "fixture-000"])["extension"]["slug"], "fixture-000");
-    assert_eq!(json(&["flags", "list"])[0]["name"], "fixture_000_mode");
+    assert_eq!(json(&["flags", "list"])["flags"][0]["name"], "fixture_000_mode");
     assert_eq!(json(&["flags", "show", "fixture_000_mode"])["state"], "on");
+    assert_eq!(json(&["flags", "get", "fixture_000_mode"])["name"], "fixture_000_mode");
+    assert_eq!(json(&["state", "list"])["disabled"], serde_json::json!([]));
+    assert_eq!(json(&["accounts", "list"])["accounts"][0]["name"], "Operator");
     assert_eq!(json(&["audit", "verify"])["intact"], true);
-    assert!(json(&["tokens", "list"])[0]["prefix"].as_str().unwrap().starts_with("pn_"));
+    assert!(json(&["tokens", "list"])["tokens"][0]["prefix"].as_str().unwrap().starts_with("pn_"));
     assert!(json(&["migrate", "--dry-run"])["steps"].is_array());
     let error = instance.cli(&["flags", "show", "nobody_mode", "--json"]).unwrap();
-    assert_eq!(error.code, Some(1), "{error:?}");
+    assert_eq!(error.code, Some(4), "{error:?}");
+    assert_eq!(error.json().unwrap()["exit_code"], 4);
     assert!(error.json().unwrap()["error"].as_str().unwrap().contains("nobody_mode"), "{error:?}");
 }
 
@@ -179,4 +193,143 @@ fn migrations_that_are_planned_are_not_run() {
     assert_eq!(plan().stdout, before.stdout, "a plan changes nothing");
     assert_eq!(said(&setup, &["migrate"]).code, Some(0));
     assert_ne!(plan().stdout, before.stdout, "nothing is pending any more");
+}
+
+#[test]
+fn a_command_says_whether_it_asked_the_platform() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    let asked = |setup: &Setup| {
+        let said = said(setup, &["flags", "list"]);
+        let json = setup.cli(&["flags", "list", "--json"]).unwrap().json().unwrap();
+        (said.stderr, said.stdout, json["source"]["kind"].clone(), json["flags"].clone())
+    };
+    let (line, running, kind, flags) = asked(instance.setup());
+    assert!(
+        line.starts_with("asked the running platform on ") && line.contains("admin.sock"),
+        "{line}"
+    );
+    assert_eq!(kind, "platform");
+
+    let stopped = instance.stop().unwrap();
+    let (line, offline, kind, same) = asked(stopped.setup());
+    assert!(line.starts_with("no platform runs here: worked on the data directory "), "{line}");
+    assert_eq!((kind, offline, same), ("data".into(), running, flags), "both say the same");
+}
+
+#[test]
+fn the_socket_is_the_owners_and_the_log_names_their_user() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    let socket = instance.setup().data().join("admin.sock");
+    let data = std::fs::metadata(&socket).unwrap();
+    assert_eq!(data.permissions().mode() & 0o777, 0o600);
+
+    assert_eq!(instance.cli(&["flags", "set", "fixture_000_mode", "off"]).unwrap().code, Some(0));
+    let answer = instance.operator().get("/api/v1/admin/audit?action=flag.disable").unwrap();
+    let row = answer.data()[0].clone();
+    assert_eq!(row["actor"], format!("uid:{}", data.uid()), "{row}");
+    assert!(row["request_id"].is_string(), "{row}");
+    let status = instance.anonymous().get("/api/v1/fixture-000/ok").unwrap().status;
+    assert_eq!(status, 404, "the platform itself switched it: at once");
+}
+
+#[test]
+fn a_socket_of_a_dead_process_is_noticed_and_replaced() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    let stopped = instance.kill().unwrap();
+    let socket = stopped.setup().data().join("admin.sock");
+    assert!(socket.exists(), "nobody took it away");
+    let said = said(stopped.setup(), &["flags", "list"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.stderr.contains("a process that is gone"), "{said:?}");
+
+    let instance = stopped.start().unwrap();
+    let json = instance.cli(&["ext", "list", "--json"]).unwrap().json().unwrap();
+    assert_eq!(json["source"]["kind"], "platform");
+    instance.stop().unwrap();
+    assert!(!socket.exists(), "a platform that stops takes it along");
+}
+
+#[test]
+fn a_second_platform_on_the_data_directory_is_refused() {
+    let instance = Setup::new().unwrap().start().unwrap();
+    let said = refused(instance.setup(), &["serve", "--port", "0"]);
+    let expected = format!("5: error: process {} serves the data directory", instance.id());
+    assert!(said.starts_with(&expected), "{said}");
+    assert!(said.contains("--data"), "{said}");
+    assert_eq!(instance.anonymous().get("/healthz").unwrap().status, 200);
+}
+
+#[test]
+fn a_socket_path_that_is_too_long_is_named_and_the_platform_serves() {
+    let mut setup = Setup::new().unwrap();
+    let long = setup.data().join("x".repeat(100));
+    setup.set("data", long.to_str().unwrap());
+    let instance = setup.start().unwrap();
+    assert!(instance.log().contains("bytes, and the system takes"), "{}", instance.log());
+    let said = instance.cli(&["flags", "list"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.stderr.contains("--data DIR"), "{said:?}");
+}
+
+#[test]
+fn the_state_file_counts_from_the_next_start_on() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    let said = instance.cli(&["state", "disable", "fixture-000"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(instance.anonymous().get("/api/v1/fixture-000/ok").unwrap().status, 200);
+    let stopped = instance.stop().unwrap();
+    let why = |setup: &Setup| setup.cli(&["ext", "why", "fixture-000"]).unwrap();
+    let instance = stopped.start().unwrap();
+    let closed = why(instance.setup());
+    assert_eq!(closed.code, Some(3), "{closed:?}");
+    assert!(closed.stdout.contains("powernode state enable fixture-000"), "{closed:?}");
+
+    let stopped = instance.stop().unwrap();
+    let disabled = said_json(stopped.setup(), &["state", "list"]);
+    assert_eq!(disabled["disabled"], serde_json::json!(["fixture-000"]));
+    let said = stopped.setup().cli(&["state", "enable", "fixture-000"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let instance = stopped.start().unwrap();
+    assert_eq!(why(instance.setup()).code, Some(0));
+    let unknown = instance.cli(&["state", "disable", "nobody"]).unwrap();
+    assert_eq!(unknown.code, Some(4), "{unknown:?}");
+}
+
+#[test]
+fn a_path_is_explained_by_the_platform_that_runs() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    let why = |words: &[&str]| instance.cli(&[&["ext", "why"], words].concat()).unwrap();
+    assert_eq!(why(&["/api/v1/fixture-000/ok"]).code, Some(0));
+    let nowhere = why(&["/api/v1/nowhere"]);
+    assert_eq!(nowhere.code, Some(3), "{nowhere:?}");
+    let stopped = instance.stop().unwrap();
+    let said = stopped.setup().cli(&["ext", "why", "/api/v1/fixture-000/ok"]).unwrap();
+    assert_eq!(said.code, Some(5), "{said:?}");
+}
+
+#[test]
+fn the_log_is_exported_whole_and_in_order() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    for _ in 0..60 {
+        for value in ["off", "on"] {
+            instance.cli(&["flags", "set", "fixture_000_mode", value]).unwrap();
+        }
+    }
+    let rows = |setup: &Setup| -> Vec<serde_json::Value> {
+        let said = said(setup, &["audit", "export"]);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        said.stdout.lines().map(|it| serde_json::from_str(it).unwrap()).collect()
+    };
+    let running = rows(instance.setup());
+    assert!(running.len() > 120, "{}", running.len());
+    for (before, row) in running.iter().zip(&running[1..]) {
+        assert_eq!(row["previous_hash"], before["hash"]);
+    }
+    assert_eq!(running[0]["seq"], 1);
+    let stopped = instance.stop().unwrap();
+    assert_eq!(rows(stopped.setup()), running);
+}
+
+fn said_json(setup: &Setup, words: &[&str]) -> serde_json::Value {
+    setup.cli(&[words, &["--json"]].concat()).unwrap().json().unwrap()
 }

@@ -20,9 +20,23 @@ pub struct Principal {
     /// When the token ends.
     pub expires_at: Option<DateTime<Utc>>,
     scopes: Scopes,
+    uid: Option<u32>,
 }
 
 impl Principal {
+    /// The user of this machine who owns the platform: it holds all permissions, and no token.
+    pub fn operator(account: Uuid, uid: u32) -> Self {
+        Self {
+            account,
+            user: None,
+            token: Uuid::nil(),
+            token_prefix: String::new(),
+            expires_at: None,
+            scopes: Scopes(vec!["*".to_owned()]),
+            uid: Some(uid),
+        }
+    }
+
     /// Whether it holds a permission.
     pub fn may(&self, permission: &str) -> bool {
         self.scopes.cover(permission)
@@ -35,9 +49,10 @@ impl Principal {
 
     /// As the audit log names it.
     pub fn name(&self) -> String {
-        match self.user {
-            Some(user) => format!("user:{user} ({})", self.token_prefix),
-            None => format!("token:{}", self.token_prefix),
+        match (self.uid, self.user) {
+            (Some(uid), _) => format!("uid:{uid}"),
+            (None, Some(user)) => format!("user:{user} ({})", self.token_prefix),
+            (None, None) => format!("token:{}", self.token_prefix),
         }
     }
 }
@@ -110,6 +125,7 @@ impl Row {
             token_prefix: self.prefix,
             expires_at: self.expires_at,
             scopes,
+            uid: None,
         })
     }
 }

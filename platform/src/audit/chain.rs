@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use powernode_plugin_api::db::{HostBackend, HostConnection};
 use ring::digest::{Context, SHA256};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::COUNTER;
@@ -66,6 +67,27 @@ pub struct FirstBad {
     pub seq: i64,
     /// What is wrong with it.
     pub why: String,
+}
+
+/// What following the chain found, for people and programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Verdict {
+    /// Whether every row is as it was written.
+    pub intact: bool,
+    /// How many rows there are, where all are intact.
+    pub rows: Option<i64>,
+    /// The first row that is not, and why.
+    pub first_bad: Option<String>,
+}
+
+impl Verdict {
+    /// The verdict of [`verify`].
+    pub fn of(verified: Result<i64, FirstBad>) -> Self {
+        match verified {
+            Ok(rows) => Self { intact: true, rows: Some(rows), first_bad: None },
+            Err(bad) => Self { intact: false, rows: None, first_bad: Some(bad.to_string()) },
+        }
+    }
 }
 
 /// Follows the chain from its beginning, and answers how many rows it has.

@@ -2,6 +2,7 @@
 
 use std::{
     net::TcpListener,
+    os::unix::net::UnixListener,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +28,7 @@ use crate::{
         limits::Limits,
         meters::{Meters, Reading},
         request::BodyLimits,
+        socket::AdminSocket,
         state::Timeouts,
     },
     loader,
@@ -102,6 +104,7 @@ pub fn platform(
 pub async fn serve(
     platform: Arc<Platform>,
     listener: TcpListener,
+    operators: Option<(AdminSocket, UnixListener)>,
     settings: &Settings,
 ) -> Result<(), ServeError> {
     let watched = platform.clone();
@@ -123,7 +126,8 @@ pub async fn serve(
         write_timeout: settings.server.write_timeout,
         drain_timeout: settings.server.drain_timeout,
     };
-    let server = http::server(platform.clone(), listener, how)?;
+    let (socket, operators) = operators.unzip();
+    let server = http::server(platform.clone(), listener, operators, how)?;
     let handle = server.handle();
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -131,6 +135,8 @@ pub async fn serve(
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         tracing::info!("Stopping: requests in flight end first");
         platform.draining.store(true, Ordering::SeqCst);
+        // From here on the command line works on the data directory.
+        drop(socket);
         tokio::time::sleep(NOTICE).await;
         handle.stop(true).await;
     });

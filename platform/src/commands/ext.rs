@@ -1,28 +1,32 @@
 //! `powernode ext`
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Output, by, output::table, runtime};
+use self::{offline::Offline, running::Running};
+use super::{
+    Output,
+    exit::Exit,
+    output::{bad, good, table, warn},
+    place::{Place, unknown},
+};
 use crate::{
-    boot::{self, Core},
     config::Settings,
-    gate::{Edit, Explanation, Installed, StateSwitch, Verdict},
-    package::{scan, stage},
-    registry::{
-        quarantine,
-        report::{self, Shown},
-    },
+    gate::{Context, Explanation, Gate, Groups},
+    package::stage,
 };
 
-/// Exit code of `why` where the extension may not be called.
-const CLOSED: u8 = 3;
+mod offline;
+mod running;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Ext {
     /// Install a built library with its manifest.
+    #[command(
+        after_help = "Example:\n  powernode ext stage libpowernode_notes.so --manifest extension.json"
+    )]
     Stage(Stage),
     /// List the extensions, as the last start left them, with their flags as they are now.
     List,
@@ -33,8 +37,12 @@ pub(super) enum Ext {
     },
     /// Say gate by gate why one may be called, or may not; exit code 3 where it may not.
     Why {
-        /// Its slug.
-        slug: String,
+        /// Its slug, or a path such as `/api/v1/marketing/campaigns`, which a running platform resolves.
+        #[arg(value_name = "SLUG|PATH")]
+        what: String,
+        /// The method of the path.
+        #[arg(long, default_value = "GET")]
+        method: String,
     },
     /// Switch one on, at once.
     Enable {
@@ -72,7 +80,7 @@ impl Stage {
     pub(super) fn run(
         &self,
         settings: Option<&Settings>,
-        output: Output,
+        output: &Output,
     ) -> anyhow::Result<ExitCode> {
         let configured = settings.map(|it| it.extensions.dir.as_path());
         let Some(into) = self.into.as_deref().or(configured) else {
@@ -102,79 +110,91 @@ impl Stage {
     }
 }
 
+/// What either place knows and does of extensions.
+pub(super) trait Extensions {
+    /// All of them: slug, name, version, state, enabled, code, reason.
+    fn list(&self) -> anyhow::Result<Vec<Value>>;
+    /// One of them, as far as it is known: its `extension` and its `gates`.
+    fn show(&self, slug: &str) -> anyhow::Result<Option<Value>>;
+    /// Which extension answers a path, and its gates.
+    fn route(&self, method: &str, path: &str) -> anyhow::Result<Value>;
+    /// Switches one on or off, at once.
+    fn switch(&self, slug: &str, on: bool) -> anyhow::Result<Value>;
+    /// Disables one in the state file, or lets it in again.
+    fn state(&self, slug: &str, disabled: bool) -> anyhow::Result<Value>;
+    /// Lets one out of quarantine.
+    fn release(&self, slug: &str) -> anyhow::Result<Value>;
+}
+
+/// The extensions of the running platform, or of the data directory.
+pub(super) fn extensions<'a>(
+    place: &'a Place,
+    settings: &'a Settings,
+) -> anyhow::Result<Box<dyn Extensions + 'a>> {
+    Ok(match place {
+        Place::Running(client) => Box::new(Running { client, settings }),
+        Place::Data(_) => Box::new(Offline::open(settings)?),
+    })
+}
+
 impl Ext {
-    pub(super) fn run(self, settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
         if let Self::Stage(stage) = self {
             return stage.run(Some(settings), output);
         }
-        let runtime = runtime()?;
-        let core = boot::core(settings, runtime.handle())?;
-        let quarantined = runtime.block_on(quarantine::all(&core.db))?;
-        let known = known(settings, &core, &quarantined)?;
-        let switch = StateSwitch::new(core.db.clone(), core.state.clone());
-        let explain = |slug: &str| -> anyhow::Result<Explanation> {
-            let context = runtime.block_on(switch.context(slug))?;
-            Ok(core.gate.explain(slug, None, context))
-        };
+        let place = Place::find(settings)?;
+        let output = &place.output(output);
+        let extensions = extensions(&place, settings)?;
         let find = |slug: &str| {
-            known.iter().find(|it| it.slug == slug).ok_or_else(|| {
-                anyhow::anyhow!(
-                    "there is no extension `{slug}` in {}",
-                    settings.extensions.dir.display()
-                )
-            })
+            extensions.show(slug)?.ok_or_else(|| unknown("extension", slug, "ext list"))
         };
         match self {
             Self::Stage(_) => {}
             Self::List => {
-                let gates: Vec<_> =
-                    known.iter().map(|it| explain(&it.slug)).collect::<Result<_, _>>()?;
-                let shown: Vec<_> = known
-                    .iter()
-                    .zip(&gates)
-                    .map(|(it, gate)| {
-                        json!({
-                            "slug": it.slug, "name": it.name, "version": it.version, "state": it.state,
-                            "enabled": gate.enabled, "code": gate.code, "reason": it.reason,
-                        })
-                    })
-                    .collect();
-                output.answer(&shown, || list(&known, &gates))?;
+                let rows = extensions.list()?;
+                output.answer(&json!({ "extensions": rows }), || list(&rows))?;
             }
             Self::Show { slug } => {
-                let shown = find(&slug)?;
-                let value = json!({ "extension": shown, "gates": explain(&slug)? });
+                let value = find(&slug)?;
                 output
                     .answer(&value, || serde_json::to_string_pretty(&value).unwrap_or_default())?;
             }
-            Self::Why { slug } => {
-                let (explained, reason) =
-                    (explain(&slug)?, find(&slug).ok().and_then(|it| it.reason.clone()));
-                let value = json!({ "gates": explained, "reason": reason });
-                output.answer(&value, || why(&explained))?;
-                if !explained.enabled {
-                    return Ok(ExitCode::from(CLOSED));
+            Self::Why { what, method } => {
+                let value = if what.starts_with('/') {
+                    extensions.route(&method, &what)?
+                } else {
+                    let found = match extensions.show(&what)? {
+                        Some(found) => found,
+                        None => json!({ "gates": absent(&what), "extension": null }),
+                    };
+                    json!({ "gates": found["gates"], "reason": found["extension"]["reason"] })
+                };
+                output.answer(&value, || why(&value))?;
+                if value["gates"]["enabled"] != true {
+                    return Ok(Exit::No.into());
                 }
             }
-            Self::Enable { slug } => switch_flag(&core, &runtime, &slug, Edit::Enable, output)?,
+            Self::Enable { slug } => switched(output, &extensions.switch(&slug, true)?)?,
             Self::Disable { slug, at_restart: false } => {
-                switch_flag(&core, &runtime, &slug, Edit::Disable, output)?;
+                switched(output, &extensions.switch(&slug, false)?)?;
             }
             Self::Disable { slug, at_restart: true } => {
                 find(&slug)?;
-                let changed = runtime.block_on(switch.set(&slug, true, by()))?;
-                let value = json!({ "slug": slug, "disabled": true, "changed": changed, "restart_required": true });
+                let value = extensions.state(&slug, true)?;
                 output
                     .answer(&value, || format!("`{slug}` is not loaded from the next start on."))?;
             }
             Self::Release { slug } => {
-                let released =
-                    runtime.block_on(quarantine::release(&core.db, slug.clone(), by()))?;
-                let allowed = runtime.block_on(switch.set(&slug, false, by()))?;
-                let value = json!({ "slug": slug, "released": released, "allowed": allowed, "restart_required": released || allowed });
-                output.answer(&value, || match released || allowed {
-                    true => format!("`{slug}` is loaded at the next start."),
-                    false => format!(
+                let mut value = extensions.release(&slug)?;
+                let allowed = extensions.state(&slug, false)?["changed"] == true;
+                let released = value["released"] == true;
+                value["allowed"] = allowed.into();
+                value["restart_required"] = (allowed || value["restart_required"] == true).into();
+                let restart = value["restart_required"] == true;
+                output.answer(&value, || match (released || allowed, restart) {
+                    (true, true) => format!("`{slug}` is loaded at the next start."),
+                    (true, false) => format!("`{slug}` is released."),
+                    (false, _) => format!(
                         "`{slug}` was neither in quarantine nor disabled by the state file."
                     ),
                 })?;
@@ -184,108 +204,72 @@ impl Ext {
     }
 }
 
-fn switch_flag(
-    core: &Core,
-    runtime: &tokio::runtime::Runtime,
-    slug: &str,
-    edit: Edit,
-    output: Output,
-) -> anyhow::Result<()> {
-    let name = format!("{}_mode", slug.replace('-', "_"));
-    let flag = runtime.block_on(core.flags.edit(&name, edit, by()))?;
-    let on = flag.gates.boolean;
-    let value = json!({ "slug": slug, "flag": name, "enabled": on });
-    output.answer(&value, || format!("`{slug}` is {}.", if on { "on" } else { "off" }))
+/// The gates of an extension that is not there.
+fn absent(slug: &str) -> Explanation {
+    Gate::new(Groups::standard()).explain(slug, None, Context::default())
 }
 
-/// What the last start says, and what lies on disk since; the gates then know both.
-fn known(
-    settings: &Settings,
-    core: &Core,
-    quarantined: &BTreeMap<String, String>,
-) -> anyhow::Result<Vec<Shown>> {
-    let mut known = report::read(&settings.data)?.unwrap_or_default();
-    let found = scan(&settings.extensions.dir);
-    known.retain(|it| {
-        found.iter().any(|found| found.directory.display().to_string() == it.directory)
-    });
-    for found in &found {
-        if known.iter().all(|it| it.directory != found.directory.display().to_string()) {
-            known.push(Shown::found(found));
-        }
-    }
-    let disabled = core.state.read().disabled;
-    let place = |slug: &str| known.iter().position(|it| it.slug == slug);
-    let installed = known.iter().map(|it| {
-        let manifest = it
-            .manifest
-            .clone()
-            .and_then(|it| serde_json::from_value::<crate::manifest::Manifest>(it).ok());
-        let dependencies = manifest.iter().flat_map(|it| &it.dependencies);
-        Installed {
-            slug: it.slug.clone(),
-            flag: manifest.as_ref().map(|it| it.flag()).unwrap_or_default(),
-            loaded: match it.state.as_str() {
-                "started" => Ok(()),
-                _ => Err(it.why()),
-            },
-            state_disabled: disabled.contains(&it.slug),
-            // A running platform may have put it there since it started.
-            quarantined: match it.state.as_str() {
-                "quarantined" => Some(it.why()),
-                _ => quarantined.get(&it.slug).cloned(),
-            },
-            capabilities: manifest.as_ref().map(|it| it.capabilities.clone()).unwrap_or_default(),
-            dependencies: dependencies.filter_map(|it| place(it.slug.as_str())).collect(),
-        }
-    });
-    core.gate.install(installed.collect());
-    Ok(known)
+/// The name of an extension's flag.
+fn flag_of(slug: &str) -> String {
+    format!("{}_mode", slug.replace('-', "_"))
 }
 
-fn list(known: &[Shown], gates: &[Explanation]) -> String {
-    if known.is_empty() {
+fn switched(output: &Output, value: &Value) -> anyhow::Result<()> {
+    let word = if value["enabled"] == true { good("on") } else { warn("off") };
+    output.answer(value, || format!("`{}` is {word}.", text(&value["slug"])))
+}
+
+fn list(rows: &[Value]) -> String {
+    if rows.is_empty() {
         return "No extension is installed: `powernode ext stage` installs one.".to_owned();
     }
-    let rows: Vec<_> = known
+    let rows: Vec<_> = rows
         .iter()
-        .zip(gates)
-        .map(|(it, gate)| {
-            let version = it.version.clone().unwrap_or_else(|| "-".to_owned());
-            let enabled = if gate.enabled { "on" } else { "off" };
-            let reason = gate.reason.clone().unwrap_or_default();
-            vec![it.slug.clone(), version, it.state.clone(), enabled.to_owned(), reason]
+        .map(|it| {
+            let version = it["version"].as_str().unwrap_or("-").to_owned();
+            let enabled = if it["enabled"] == true { "on" } else { "off" };
+            let why = [&it["why"], &it["reason"]["message"]].into_iter().find_map(Value::as_str);
+            let why = why.unwrap_or_default().to_owned();
+            vec![text(&it["slug"]), version, text(&it["state"]), enabled.to_owned(), why]
         })
         .collect();
     table(&["EXTENSION", "VERSION", "STATE", "", "WHY"], &rows)
 }
 
-fn why(explained: &Explanation) -> String {
+/// The gates in their order, with what opens each.
+fn why(value: &Value) -> String {
+    let gates = &value["gates"];
+    if gates.is_null() {
+        return text(&value["reason"]);
+    }
+    let (word, reason) = (gates["enabled"] == true, gates["reason"].as_str());
     let mut lines = vec![format!(
         "`{}` is {}{}",
-        explained.slug,
-        if explained.enabled { "on" } else { "off" },
-        explained.reason.as_ref().map(|it| format!(": {it}")).unwrap_or_default()
+        text(&gates["slug"]),
+        if word { good("on") } else { bad("off") },
+        reason.map(|it| format!(": {it}")).unwrap_or_default()
     )];
-    for step in &explained.gates {
-        let mark = match step.verdict {
-            Verdict::Open => "open",
-            Verdict::Conditional => "some",
-            Verdict::Closed => "closed",
+    for step in gates["gates"].as_array().into_iter().flatten() {
+        let (mark, paint): (_, fn(&str) -> String) = match step["verdict"].as_str() {
+            Some("open") => ("open", good),
+            Some("conditional") => ("some", warn),
+            _ => ("closed", bad),
         };
-        let gate = serde_json::to_value(step.gate).ok();
-        let gate = gate.as_ref().and_then(|it| it.as_str()).unwrap_or_default();
-        lines.push(format!("  {mark:<6}  {gate:<12}  {}", step.reason));
-        if let Some(change) = &step.changed {
-            lines.push(format!(
-                "                        changed by {} at {}",
-                change.by,
-                change.at.format("%F %T UTC")
-            ));
+        let mark = paint(&format!("{mark:<6}"));
+        let reason = text(&step["reason"]);
+        lines.push(format!("  {mark}  {:<12}  {reason}", text(&step["gate"])));
+        if let Some(by) = step["changed"]["by"].as_str() {
+            let at = text(&step["changed"]["at"]);
+            lines.push(format!("                        changed by {by} at {at}"));
         }
-        if let Some(fix) = &step.fix {
+        if let Some(fix) = step["fix"].as_str() {
             lines.push(format!("                        to open it: {fix}"));
         }
     }
     lines.join("\n")
+}
+
+/// A text of an answer; nothing where there is none.
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }

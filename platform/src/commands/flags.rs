@@ -3,12 +3,21 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
-use super::{Output, by, output::table, runtime};
+use super::{
+    Output, by,
+    client::{Client, segment},
+    exit,
+    output::table,
+    place::{Place, unknown},
+    runtime,
+};
 use crate::{
-    boot,
+    boot::{self, Core},
     config::Settings,
-    gate::{ActorId, Edit, Flag, FlagState, Percentage},
+    gate::{ActorId, Edit, Flag, Percentage},
 };
 
 #[derive(Debug, Subcommand)]
@@ -16,7 +25,8 @@ pub(super) enum Flags {
     /// List the flags.
     List,
     /// Show one flag.
-    Show {
+    #[command(alias = "show")]
+    Get {
         /// Its name, such as `marketing_mode`.
         name: String,
     },
@@ -24,6 +34,16 @@ pub(super) enum Flags {
     Enable(Change),
     /// Switch a flag off: for all, or for those named.
     Disable(Change),
+    /// Set a flag: `on`, `off`, or a share.
+    #[command(
+        after_help = "Examples:\n  powernode flags set marketing_mode on\n  powernode flags set marketing_mode 25%\n  powernode flags set new_editor '10% of time'"
+    )]
+    Set {
+        /// Its name, such as `marketing_mode`.
+        name: String,
+        /// `on`, `off`, `25%` of the actors, or `'10% of time'`.
+        value: String,
+    },
 }
 
 /// For whom a flag is switched.
@@ -45,54 +65,139 @@ pub(super) struct Change {
 impl Change {
     fn edit(&self, on: bool) -> anyhow::Result<Edit> {
         Ok(match (&self.actor, &self.group, self.percentage) {
-            (Some(actor), _, _) if on => Edit::EnableActor(ActorId::new(actor)?),
-            (Some(actor), _, _) => Edit::DisableActor(ActorId::new(actor)?),
+            (Some(actor), _, _) if on => Edit::EnableActor(actor_of(actor)?),
+            (Some(actor), _, _) => Edit::DisableActor(actor_of(actor)?),
             (_, Some(group), _) if on => Edit::EnableGroup(group.clone()),
             (_, Some(group), _) => Edit::DisableGroup(group.clone()),
-            (_, _, Some(percent)) if on => Edit::PercentageOfActors(Percentage::new(percent)?),
-            (_, _, Some(_)) => Edit::PercentageOfActors(Percentage::new(0.0)?),
+            (_, _, Some(percent)) if on => Edit::PercentageOfActors(share(percent)?),
+            (_, _, Some(_)) => Edit::PercentageOfActors(share(0.0)?),
             _ if on => Edit::Enable,
             _ => Edit::Disable,
         })
     }
 }
 
+fn actor_of(text: &str) -> anyhow::Result<ActorId> {
+    ActorId::new(text).map_err(|error| exit::usage(error.to_string()))
+}
+
+fn share(percent: f64) -> anyhow::Result<Percentage> {
+    Percentage::new(percent).map_err(|error| exit::usage(error.to_string()))
+}
+
+/// What `flags set` means by a value.
+fn value_of(text: &str) -> anyhow::Result<Edit> {
+    let (number, of) = match text.split_once('%') {
+        None if matches!(text, "on" | "true") => return Ok(Edit::Enable),
+        None if matches!(text, "off" | "false") => return Ok(Edit::Disable),
+        None => (None, ""),
+        Some((number, of)) => (number.trim().parse::<f64>().ok(), of.trim()),
+    };
+    match (number, of) {
+        (Some(number), "" | "of actors") => Ok(Edit::PercentageOfActors(share(number)?)),
+        (Some(number), "of time") => Ok(Edit::PercentageOfTime(share(number)?)),
+        _ => Err(exit::usage(format!(
+            "`{text}` is no value of a flag: give `on`, `off`, `25%` or `'10% of time'`"
+        ))),
+    }
+}
+
+/// What either place knows and does of flags.
+enum Flagged<'a> {
+    Running(&'a Client),
+    Offline(Runtime, Core),
+}
+
+const BASE: &str = "/api/v1/admin/flags";
+
+impl Flagged<'_> {
+    fn list(&self) -> anyhow::Result<Vec<Value>> {
+        match self {
+            Self::Running(client) => Ok(client.rows(BASE)?),
+            Self::Offline(_, core) => {
+                Ok(core.gate.flags().unwrap_or_default().iter().map(show).collect())
+            }
+        }
+    }
+
+    fn edit(&self, name: &str, edit: Edit) -> anyhow::Result<Value> {
+        let client = match self {
+            Self::Running(client) => client,
+            Self::Offline(runtime, core) => {
+                return Ok(show(&runtime.block_on(core.flags.edit(name, edit, by()))?));
+            }
+        };
+        let one = format!("{BASE}/{}", segment(name));
+        let (method, path, body) = match edit {
+            Edit::Enable => ("PUT", one, json!({ "enabled": true })),
+            Edit::Disable => ("PUT", one, json!({ "enabled": false })),
+            Edit::EnableActor(actor) => {
+                ("POST", format!("{one}/actors"), json!({ "actor": actor.as_str() }))
+            }
+            Edit::DisableActor(actor) => {
+                ("DELETE", format!("{one}/actors/{}", segment(actor.as_str())), Value::Null)
+            }
+            Edit::EnableGroup(group) => {
+                ("POST", format!("{one}/groups"), json!({ "group": group }))
+            }
+            Edit::DisableGroup(group) => {
+                ("DELETE", format!("{one}/groups/{}", segment(&group)), Value::Null)
+            }
+            Edit::PercentageOfActors(share) => {
+                ("PUT", format!("{one}/percentage_of_actors"), json!({ "percentage": share }))
+            }
+            Edit::PercentageOfTime(share) => {
+                ("PUT", format!("{one}/percentage_of_time"), json!({ "percentage": share }))
+            }
+        };
+        Ok(client.send(method, &path, &body)?)
+    }
+}
+
 impl Flags {
-    pub(super) fn run(self, settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
-        let runtime = runtime()?;
-        let core = boot::core(settings, runtime.handle())?;
-        let flag = match self {
+    pub(super) fn run(self, settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
+        // What makes no sense is said before anybody is asked.
+        let edit = match &self {
+            Self::List | Self::Get { .. } => None,
+            Self::Enable(change) => Some(change.edit(true)?),
+            Self::Disable(change) => Some(change.edit(false)?),
+            Self::Set { value, .. } => Some(value_of(value)?),
+        };
+        let place = Place::find(settings)?;
+        let flagged = match &place {
+            Place::Running(client) => Flagged::Running(client),
+            Place::Data(_) => {
+                let runtime = runtime()?;
+                let core = boot::core(settings, runtime.handle())?;
+                Flagged::Offline(runtime, core)
+            }
+        };
+        let output = place.output(output);
+        let name = match self {
             Self::List => {
-                let flags: Vec<_> = core.gate.flags().unwrap_or_default();
-                let shown: Vec<_> = flags.iter().map(show).collect();
-                output.answer(&shown, || {
-                    let rows: Vec<_> =
-                        flags.iter().map(|it| vec![it.name.clone(), state(it)]).collect();
-                    table(&["FLAG", "STATE"], &rows)
+                let flags = flagged.list()?;
+                output.answer(&json!({ "flags": flags }), || {
+                    let row = |it: &Value| vec![text(&it["name"]), state(it)];
+                    table(&["FLAG", "STATE"], &flags.iter().map(row).collect::<Vec<_>>())
                 })?;
                 return Ok(ExitCode::SUCCESS);
             }
-            Self::Show { name } => {
-                let unknown = || {
-                    anyhow::anyhow!(
-                        "there is no flag `{name}`: `powernode flags list` lists those there are"
-                    )
-                };
-                core.gate.flag(&name).ok_or_else(unknown)?
-            }
-            Self::Enable(change) => {
-                runtime.block_on(core.flags.edit(&change.name, change.edit(true)?, by()))?
-            }
-            Self::Disable(change) => {
-                runtime.block_on(core.flags.edit(&change.name, change.edit(false)?, by()))?
+            Self::Get { name } | Self::Set { name, .. } => name,
+            Self::Enable(change) | Self::Disable(change) => change.name,
+        };
+        let flag = match edit {
+            Some(edit) => flagged.edit(&name, edit)?,
+            None => {
+                let found = flagged.list()?.into_iter().find(|it| it["name"] == name.as_str());
+                found.ok_or_else(|| unknown("flag", &name, "flags list"))?
             }
         };
-        output.answer(&show(&flag), || format!("{}: {}", flag.name, state(&flag)))?;
+        output.answer(&flag, || format!("{name}: {}", state(&flag)))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn show(flag: &Flag) -> serde_json::Value {
+fn show(flag: &Flag) -> Value {
     let mut shown = serde_json::to_value(flag).unwrap_or_default();
     if let Some(shown) = shown.as_object_mut() {
         shown.insert("state".to_owned(), serde_json::to_value(flag.state()).unwrap_or_default());
@@ -101,20 +206,47 @@ fn show(flag: &Flag) -> serde_json::Value {
 }
 
 /// In words: `on`, `off`, or for whom.
-fn state(flag: &Flag) -> String {
-    match flag.state() {
-        FlagState::On => "on".to_owned(),
-        FlagState::Off => "off".to_owned(),
-        FlagState::Conditional => {
-            let gates = &flag.gates;
-            let actors = gates.actors.iter().map(|it| it.as_str().to_owned());
-            let groups = gates.groups.iter().map(|it| format!("group {it}"));
-            let share = (!gates.percentage_of_actors.is_zero())
-                .then(|| format!("{}% of actors", gates.percentage_of_actors));
-            let time = (!gates.percentage_of_time.is_zero())
-                .then(|| format!("{}% of the time", gates.percentage_of_time));
-            let whom: Vec<_> = actors.chain(groups).chain(share).chain(time).collect();
-            format!("on for {}", whom.join(", "))
-        }
+fn state(flag: &Value) -> String {
+    if flag["state"] != "conditional" {
+        return text(&flag["state"]);
+    }
+    let gates = &flag["gates"];
+    let list = |name: &str| gates[name].as_array().into_iter().flatten().map(text);
+    let share = |name: &str, of: &str| {
+        gates[name].as_f64().filter(|it| *it > 0.0).map(|it| format!("{it}% of {of}"))
+    };
+    let whom = list("actors")
+        .chain(list("groups").map(|it| format!("group {it}")))
+        .chain(share("percentage_of_actors", "actors"))
+        .chain(share("percentage_of_time", "the time"));
+    format!("on for {}", whom.collect::<Vec<_>>().join(", "))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(value: &str, expected: &str) {
+        let said = match value_of(value) {
+            Ok(edit) => format!("{edit:?}"),
+            Err(error) => error.to_string(),
+        };
+        assert!(said.starts_with(expected), "{said}");
+    }
+
+    #[test]
+    fn a_value_is_a_switch_or_a_share() {
+        check("on", "Enable");
+        check("false", "Disable");
+        check("25%", "PercentageOfActors");
+        check("0.5% of actors", "PercentageOfActors");
+        check("10% of time", "PercentageOfTime");
+        check("101%", "101 is no percentage");
+        check("some", "`some` is no value");
     }
 }

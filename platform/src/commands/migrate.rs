@@ -16,7 +16,7 @@ pub(super) struct Migrate {
 }
 
 impl Migrate {
-    pub(super) fn run(self, settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
         if self.dry_run {
             return dry_run(settings, output);
         }
@@ -53,7 +53,7 @@ impl Migrate {
 }
 
 /// Nothing of an extension but its constructor runs; nothing is written but the store.
-fn dry_run(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
+fn dry_run(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
     let core = boot::opened(settings)?;
     let sources = boot::migrations(&core, settings, runtime.handle())?;

@@ -2,44 +2,93 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where a command speaks")]
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
+
+use super::{exit::Exit, place::Source};
+use crate::config;
 
 /// Where a command's answer goes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Output {
     json: bool,
+    source: Option<Source>,
 }
 
 impl Output {
     pub(super) fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, source: None }
+    }
+
+    /// Tells where the answers come from: a line beside them, or a field in them.
+    pub(super) fn from(self, source: Source) -> Self {
+        Self { source: Some(source), ..self }
     }
 
     /// Answers with `value`, or with its lines.
     pub(super) fn answer(
-        self,
+        &self,
         value: &impl Serialize,
         lines: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(value)?);
+            let mut value = serde_json::to_value(value)?;
+            if let (Some(source), Value::Object(fields)) = (&self.source, &mut value) {
+                fields.insert("source".to_owned(), source.json());
+            }
+            println!("{}", serde_json::to_string_pretty(&value)?);
         } else {
+            if let Some(source) = &self.source {
+                eprintln!("{}", paint(std::io::stderr().is_terminal(), DIM, &source.line()));
+            }
             println!("{}", lines().trim_end());
         }
         Ok(())
     }
 
     /// Says why it failed; on one line each cause.
-    pub(super) fn error(self, error: &anyhow::Error) -> ExitCode {
+    pub(super) fn error(&self, error: &anyhow::Error) -> ExitCode {
+        let exit = Exit::of(error);
         if self.json {
-            println!("{}", json!({ "error": format!("{error:#}") }));
+            println!("{}", json!({ "error": format!("{error:#}"), "exit_code": exit.code() }));
         } else {
-            eprintln!("error: {error:#}");
+            let word = paint(std::io::stderr().is_terminal(), RED, "error:");
+            eprintln!("{word} {error:#}");
         }
-        ExitCode::FAILURE
+        exit.into()
+    }
+}
+
+const RED: &str = "\x1b[1;31m";
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+const DIM: &str = "\x1b[2m";
+const BOLD: &str = "\x1b[1m";
+const PLAIN: &str = "\x1b[0m";
+
+/// Good news, on a terminal green.
+pub(super) fn good(text: &str) -> String {
+    paint(std::io::stdout().is_terminal(), GREEN, text)
+}
+
+/// Something to look at, on a terminal yellow.
+pub(super) fn warn(text: &str) -> String {
+    paint(std::io::stdout().is_terminal(), YELLOW, text)
+}
+
+/// Bad news, on a terminal red.
+pub(super) fn bad(text: &str) -> String {
+    paint(std::io::stdout().is_terminal(), RED, text)
+}
+
+/// Colours are for terminals, and for whoever did not say `NO_COLOR`.
+fn paint(is_terminal: bool, colour: &str, text: &str) -> String {
+    if is_terminal && config::wants_colour() {
+        format!("{colour}{text}{PLAIN}")
+    } else {
+        text.to_owned()
     }
 }
 
@@ -54,7 +103,8 @@ pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    let mut lines = vec![line(heading.to_vec())];
+    let heading = line(heading.to_vec());
+    let mut lines = vec![paint(std::io::stdout().is_terminal(), BOLD, &heading)];
     lines.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
     lines.join("\n")
 }

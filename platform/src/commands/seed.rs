@@ -29,7 +29,7 @@ enum Tier {
 }
 
 impl Seed {
-    pub(super) fn run(self, settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
         let runtime = runtime()?;
         let core = boot::core(settings, runtime.handle())?;
         let booted = boot::extensions(core, settings, runtime.handle())?;

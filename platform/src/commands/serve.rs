@@ -11,11 +11,12 @@ use chrono::Utc;
 use clap::Args;
 use serde_json::json;
 
-use super::Output;
+use super::{Output, exit};
 use crate::{
     audit::By,
-    boot::{self, serve},
+    boot::{self, lock::DataLock, serve},
     config::Settings,
+    http::socket::AdminSocket,
     registry::State,
     telemetry::Telemetry,
 };
@@ -37,21 +38,31 @@ impl Serve {
         port.into_iter().chain(bind).collect()
     }
 
-    pub(super) fn run(self, settings: Settings, output: Output) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, settings: Settings, output: &Output) -> anyhow::Result<ExitCode> {
         let _telemetry = Telemetry::init(&settings.log.filter, settings.log.format)?;
         let address = SocketAddr::new(settings.server.bind, settings.server.port);
         let listener = TcpListener::bind(address).map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            std::io::ErrorKind::AddrInUse => exit::conflict(format!(
                 "{address} is taken by another process: end it, or choose another with `--port N`"
-            ),
+            )),
             _ => anyhow::Error::from(error).context(format!("cannot listen on {address}")),
         })?;
+        // Held until the process ends: what another platform left there is not touched before.
+        let _lock = DataLock::take(&settings.data)?;
         let runtime = super::runtime()?;
         let core = boot::core(&settings, runtime.handle())?;
         let booted = boot::extensions(core, &settings, runtime.handle())?;
         let platform = Arc::new(serve::platform(&booted, &settings, runtime.handle())?);
         let by = By::new("platform", Utc::now());
         let token = runtime.block_on(platform.access.bootstrap(by))?.map(|it| it.text);
+        let operators = match AdminSocket::open(&settings.data) {
+            Ok(socket) => Some(socket),
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                tracing::warn!("The command line works without the platform: {error:#}");
+                None
+            }
+        };
         let address = listener.local_addr().context("the socket has no address")?;
         greet(output, address, token.as_deref(), &booted)?;
 
@@ -62,7 +73,7 @@ impl Serve {
                 .build()
                 .unwrap_or_else(|error| panic!("no runtime for the server: {error}"))
         });
-        system.block_on(serve::serve(platform, listener, &settings))?;
+        system.block_on(serve::serve(platform, listener, operators, &settings))?;
         serve::stop(&booted, settings.extensions.init_timeout);
         tracing::info!("Stopped");
         Ok(ExitCode::SUCCESS)
@@ -71,7 +82,7 @@ impl Serve {
 
 /// Says where it listens, and what to try first.
 fn greet(
-    output: Output,
+    output: &Output,
     address: SocketAddr,
     token: Option<&str>,
     booted: &boot::Booted,

@@ -3,17 +3,27 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use super::{Output, by, output::table, runtime};
+use super::{
+    Output, by,
+    client::{Client, segment},
+    exit,
+    output::table,
+    place::Place,
+    runtime,
+};
 use crate::{
     access::{Access, NewToken, Scopes},
     boot,
     config::Settings,
 };
+
+const BASE: &str = "/api/v1/admin/tokens";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Tokens {
@@ -41,58 +51,125 @@ pub(super) enum Tokens {
     },
 }
 
-impl Tokens {
-    pub(super) fn run(self, settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
-        let runtime = runtime()?;
-        let core = boot::core(settings, runtime.handle())?;
-        let access = Access::new(core.db.clone());
+/// What either place knows and does of tokens.
+enum Kept<'a> {
+    Running(&'a Client),
+    Offline(Runtime, Box<Access>),
+}
+
+impl Kept<'_> {
+    fn create(&self, new: Asked) -> anyhow::Result<Value> {
+        let Asked { name, scopes, expires_at, account } = new;
         match self {
-            Self::Create { name, scopes, expires_in, account } => {
-                let scopes = Scopes::new(scopes).map_err(|bad| {
-                    anyhow::anyhow!("`{bad}` is no scope: a permission, `name.*`, or `*`")
-                })?;
+            Self::Running(client) => {
+                let body = json!({
+                    "name": name, "scopes": scopes.list(), "expires_at": expires_at, "account_id": account,
+                });
+                Ok(client.send("POST", BASE, &body)?)
+            }
+            Self::Offline(runtime, access) => {
                 let accounts = runtime.block_on(access.accounts())?;
                 let account = account.or_else(|| accounts.first().map(|it| it.id));
                 let account = account
                     .context("there is no account yet: `powernode serve` makes the first one")?;
-                let expires_at = expires_in.map(|it| Utc::now() + TimeDelta::days(i64::from(it)));
                 let new = NewToken { account, user: None, name, scopes, expires_at };
                 let (token, secret) = runtime.block_on(access.create_token(new, by()))?;
-                output.answer(&json!({ "token": secret.text, "details": token }), || {
-                    format!("Token `{}`, shown this once: {}", token.name, secret.text)
+                Ok(json!({ "token": secret.text, "details": token }))
+            }
+        }
+    }
+
+    fn list(&self) -> anyhow::Result<Vec<Value>> {
+        match self {
+            Self::Running(client) => Ok(client.rows(BASE)?),
+            Self::Offline(runtime, access) => {
+                let tokens = runtime.block_on(access.tokens(None))?;
+                Ok(tokens.iter().map(serde_json::to_value).collect::<Result<_, _>>()?)
+            }
+        }
+    }
+
+    fn revoke(&self, token: &str) -> anyhow::Result<Value> {
+        match self {
+            Self::Running(client) => {
+                Ok(client.send("DELETE", &format!("{BASE}/{}", segment(token)), &Value::Null)?)
+            }
+            Self::Offline(runtime, access) => {
+                Ok(serde_json::to_value(runtime.block_on(access.revoke_token(token, by()))?)?)
+            }
+        }
+    }
+}
+
+/// A token as the command line asks for it.
+struct Asked {
+    name: String,
+    scopes: Scopes,
+    expires_at: Option<DateTime<Utc>>,
+    account: Option<Uuid>,
+}
+
+impl Tokens {
+    pub(super) fn run(self, settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
+        let place = Place::find(settings)?;
+        let kept = match &place {
+            Place::Running(client) => Kept::Running(client),
+            Place::Data(_) => {
+                let runtime = runtime()?;
+                let core = boot::core(settings, runtime.handle())?;
+                Kept::Offline(runtime, Box::new(Access::new(core.db)))
+            }
+        };
+        let output = place.output(output);
+        match self {
+            Self::Create { name, scopes, expires_in, account } => {
+                let scopes = Scopes::new(scopes).map_err(|bad| {
+                    exit::usage(format!("`{bad}` is no scope: a permission, `name.*`, or `*`"))
+                })?;
+                let expires_at = expires_in.map(|it| Utc::now() + TimeDelta::days(i64::from(it)));
+                let made = kept.create(Asked { name, scopes, expires_at, account })?;
+                output.answer(&made, || {
+                    let name = text(&made["details"]["name"]);
+                    format!("Token `{name}`, shown this once: {}", text(&made["token"]))
                 })?;
             }
             Self::List => {
-                let tokens = runtime.block_on(access.tokens(None))?;
-                output.answer(&tokens, || {
-                    let time = |it: Option<chrono::DateTime<Utc>>| {
-                        it.map_or_else(|| "-".to_owned(), |it| it.format("%F %T").to_string())
-                    };
-                    let rows: Vec<_> = tokens
-                        .iter()
-                        .map(|it| {
-                            let scopes = it.scopes.to_string();
-                            let (ends, revoked) = (time(it.expires_at), time(it.revoked_at));
-                            vec![
-                                it.prefix.clone(),
-                                it.name.clone(),
-                                scopes,
-                                ends,
-                                revoked,
-                                time(it.last_used_at),
-                            ]
-                        })
-                        .collect();
-                    table(&["TOKEN", "NAME", "SCOPES", "ENDS", "REVOKED", "LAST USED"], &rows)
+                let tokens = kept.list()?;
+                output.answer(&json!({ "tokens": tokens }), || {
+                    table(
+                        &["TOKEN", "NAME", "SCOPES", "ENDS", "REVOKED", "LAST USED"],
+                        &tokens.iter().map(row).collect::<Vec<_>>(),
+                    )
                 })?;
             }
             Self::Revoke { token } => {
-                let token = runtime.block_on(access.revoke_token(&token, by()))?;
+                let token = kept.revoke(&token)?;
                 output.answer(&token, || {
-                    format!("Token `{}` ({}) is revoked.", token.name, token.prefix)
+                    let (name, prefix) = (text(&token["name"]), text(&token["prefix"]));
+                    format!("Token `{name}` ({prefix}) is revoked.")
                 })?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn row(token: &Value) -> Vec<String> {
+    let time = |name: &str| {
+        let time = token[name].as_str().and_then(|it| it.parse::<DateTime<Utc>>().ok());
+        time.map_or_else(|| "-".to_owned(), |it| it.format("%F %T").to_string())
+    };
+    let scopes = token["scopes"].as_array().into_iter().flatten().map(text);
+    vec![
+        text(&token["prefix"]),
+        text(&token["name"]),
+        scopes.collect::<Vec<_>>().join(" "),
+        time("expires_at"),
+        time("revoked_at"),
+        time("last_used_at"),
+    ]
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }

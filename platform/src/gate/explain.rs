@@ -127,8 +127,7 @@ fn not_installed(slug: &str) -> Explanation {
 fn state(it: &Installed, context: &Context) -> Step {
     let slug = &it.slug;
     let now = context.disabled_on_disk.unwrap_or(it.state_disabled);
-    let enable =
-        format!("PUT /api/v1/admin/extensions/{slug}/state {{\"disabled\":false}}, and restart");
+    let enable = format!("powernode state enable {slug}, and restart");
     let step = match (it.state_disabled, now) {
         (false, false) => {
             step(GateName::State, Verdict::Open, "the state file does not disable it")
@@ -138,7 +137,7 @@ fn state(it: &Installed, context: &Context) -> Step {
             Verdict::Open,
             "the state file disables it since the start: the next one leaves it out",
         )
-        .fixed_by(format!("PUT /api/v1/admin/extensions/{slug}/state {{\"disabled\":false}}")),
+        .fixed_by(format!("powernode state enable {slug}")),
         (true, true) => {
             step(GateName::State, Verdict::Closed, "the state file disables it").fixed_by(enable)
         }
@@ -243,7 +242,7 @@ fn quarantine(it: &Installed, context: &Context) -> Step {
         Some(reason) => Step {
             changed: context.quarantine_changed.clone(),
             ..step(GateName::Quarantine, Verdict::Closed, &format!("it is quarantined: {reason}"))
-                .fixed_by(format!("POST /api/v1/admin/extensions/{}/release", it.slug))
+                .fixed_by(format!("powernode ext release {}", it.slug))
         },
     }
 }

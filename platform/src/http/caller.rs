@@ -6,7 +6,9 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZAT
 use chrono::Utc;
 use futures_util::future::LocalBoxFuture;
 
-use super::{context::Context, error::ApiError, limits::Sender, route::Asks, state::Platform};
+use super::{
+    context::Context, error::ApiError, limits::Sender, route::Asks, socket::Peer, state::Platform,
+};
 use crate::{access::Principal, audit::By};
 
 /// Who calls a route of the core; a handler that takes one answers 401 without, and 403 to whoever lacks the
@@ -54,6 +56,9 @@ impl FromRequest for Caller {
         Box::pin(async move {
             let missing = || ApiError::internal(anyhow::anyhow!("the handlers share nothing"));
             let platform = request.app_data::<Data<Platform>>().ok_or_else(missing)?;
+            if let Some(peer) = request.conn_data::<Peer>().copied() {
+                return operator(platform, peer, &request).await;
+            }
             let header = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
             let principal = platform.access.identify(header).await?;
             let principal =
@@ -80,4 +85,19 @@ impl FromRequest for Caller {
             }
         })
     }
+}
+
+/// Whoever connects over the operator's socket holds all permissions, and needs no token; no limit counts them.
+async fn operator(
+    platform: &Platform,
+    peer: Peer,
+    request: &HttpRequest,
+) -> Result<Caller, ApiError> {
+    let Peer::Operator(uid) = peer else {
+        return Err(ApiError::unauthorized("the operator's socket is for the platform's own user"));
+    };
+    let accounts = platform.access.accounts().await?;
+    let account = accounts.first().map(|it| it.id).unwrap_or_default();
+    let principal = Arc::new(Principal::operator(account, uid));
+    Ok(Caller { principal, request_id: Context::of(request).id.clone() })
 }

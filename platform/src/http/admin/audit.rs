@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    audit::{self, Filter, Record},
+    audit::{self, Filter, Record, Verdict},
     http::{
         caller::Caller,
         envelope,
@@ -21,10 +21,17 @@ use crate::{
 /// The last year that is asked about: later ones sort wrongly as text.
 const LAST_YEAR: i32 = 9999;
 
-pub(super) fn table() -> [CoreRoute; 1] {
-    [get("/api/v1/admin/audit", list)
-        .permission("admin.audit.read")
-        .says("Read the audit log", |it| it.query::<Asked>().page_of::<Record>())]
+const READ: &str = "admin.audit.read";
+
+pub(super) fn table() -> [CoreRoute; 2] {
+    [
+        get("/api/v1/admin/audit", list)
+            .permission(READ)
+            .says("Read the audit log", |it| it.query::<Asked>().page_of::<Record>()),
+        get("/api/v1/admin/audit/verify", verify)
+            .permission(READ)
+            .says("Check the audit log's chain of hashes", |it| it.ok::<Verdict>()),
+    ]
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -54,6 +61,12 @@ async fn list(
     let listed = platform.core.read(move |conn| audit::list(conn, &filter, number, size)).await;
     let (rows, total) = listed.map_err(ApiError::internal)?;
     Ok(envelope::paged(rows, page, total))
+}
+
+/// Follows the whole chain.
+async fn verify(platform: Data<Platform>, _: Caller) -> Result<HttpResponse, ApiError> {
+    let verified = platform.core.read(audit::verify).await.map_err(ApiError::internal)?;
+    Ok(envelope::ok(Verdict::of(verified)))
 }
 
 fn moment(field: &str, text: Option<String>) -> Result<Option<DateTime<Utc>>, ApiError> {

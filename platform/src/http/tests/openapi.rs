@@ -291,6 +291,7 @@ fn each_route_succeeds_as_it_is_described() {
         "/api/v1/me",
         "/api/v1/admin/extensions",
         "/api/v1/admin/audit?action=token.create&since=2020-01-01T00:00:00Z",
+        "/api/v1/admin/audit/verify",
         "/api/v1/admin/explain?path=/api/v1/shop/items&method=post",
         "/api/v1/admin/tokens?page=1&per_page=2",
         "/api/v1/admin/accounts",
