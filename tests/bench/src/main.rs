@@ -3,11 +3,12 @@
 //! Both sides of a figure are measured in one run and in turn, so that what else
 //! the machine does meets both.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a person runs this and reads it")]
 
 mod abi;
 mod boot;
+mod database;
 mod figure;
 mod gate;
 mod gates;
@@ -16,6 +17,7 @@ mod load;
 mod place;
 mod profile;
 mod routes;
+mod stable;
 mod toggle;
 
 use std::{env, process::ExitCode};
@@ -36,6 +38,7 @@ const ALL: &[(&str, Measure)] = &[
     ("growth", growth::measure),
     ("boot", boot::measure),
     ("toggle", toggle::measure),
+    ("database", database::measure),
 ];
 
 fn main() -> ExitCode {

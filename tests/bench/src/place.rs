@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -52,11 +52,20 @@ pub(crate) struct Place {
 impl Place {
     /// Boots a platform with so many extensions; its program also has the routes of `further`.
     pub(crate) fn serve(extensions: usize, further: fn(&mut web::ServiceConfig)) -> Result<Self> {
+        Self::with(|directory| install(&directory, extensions), &[], further)
+    }
+
+    /// Boots a platform with what `install` puts into its extensions, and with these settings.
+    pub(crate) fn with(
+        install: impl FnOnce(PathBuf) -> Result<()>,
+        more: &[(&str, &str)],
+        further: fn(&mut web::ServiceConfig),
+    ) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("powernode-bench-").tempdir()?;
         let installed = directory.path().join("extensions");
         fs::create_dir_all(&installed)?;
-        install(&installed, extensions)?;
-        let settings = settings(directory.path())?;
+        install(installed)?;
+        let settings = settings(directory.path(), more)?;
 
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -106,7 +115,7 @@ impl Place {
 }
 
 /// The settings of a platform in that directory.
-fn settings(directory: &Path) -> Result<Settings> {
+fn settings(directory: &Path, more: &[(&str, &str)]) -> Result<Settings> {
     let at = |name: &str| directory.join(name).display().to_string();
     let flags = [
         ("data", at("data")),
@@ -115,6 +124,7 @@ fn settings(directory: &Path) -> Result<Settings> {
         ("limits.per_token", "1000000000".to_owned()),
         ("limits.per_address", "1000000000".to_owned()),
     ];
-    let flags = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let more = more.iter().map(|(key, value)| (*key, (*value).to_owned()));
+    let flags = flags.into_iter().chain(more).map(|(key, value)| (key.to_owned(), value)).collect();
     Ok(Settings::load(Sources { file: None, environment: Vec::new(), flags })?)
 }

@@ -2,7 +2,7 @@
 //!
 //! UNSAFE: hand-written. diesel opens and closes the connection; SQLite tells us
 //! the handle while it opens (an automatic extension). Statements never leave
-//! [`Raw`], which finalizes them before diesel closes.
+//! [`Raw`], which finalizes them before diesel closes; see `raw/statement.rs`.
 
 #![expect(unsafe_code, reason = "SQLite's C interface")]
 
@@ -16,13 +16,14 @@ use std::{
 
 use diesel::{Connection as _, SqliteConnection};
 use libsqlite3_sys as ffi;
-use powernode_abi::{Param, data::tag};
+use powernode_abi::Param;
 
-use super::{
-    authorizer::{Authorizer, Question},
-    storage::{self, Stored},
-};
+use super::authorizer::{Authorizer, Question};
 use crate::db::rows::{Rows, TooLarge};
+
+mod statement;
+
+use self::statement::Statement;
 
 /// Prepared statements that one principal keeps on one connection.
 const KEPT_STATEMENTS: usize = 256;
@@ -62,8 +63,7 @@ pub(super) struct Raw {
     clock: u64,
     interrupter: Interrupter,
     diesel: SqliteConnection,
-    authorizer: Box<Authorizer>,
-    db: NonNull<ffi::sqlite3>,
+    open: Open,
 }
 
 // SAFETY: SQLite is built with SQLITE_THREADSAFE=1, and `&mut self` guards each use; `diesel` is Send itself.
@@ -99,7 +99,8 @@ impl Raw {
         // SAFETY: `db` is open.
         unsafe { ffi::sqlite3_extended_result_codes(db.as_ptr(), 1) };
         let interrupter = Interrupter(Arc::new(Mutex::new(Some(Handle(db)))));
-        Ok(Self { kept: HashMap::new(), clock: 0, interrupter, diesel, authorizer, db })
+        let open = Open { db, authorizer };
+        Ok(Self { kept: HashMap::new(), clock: 0, interrupter, diesel, open })
     }
 
     /// diesel's view of the same connection.
@@ -109,7 +110,7 @@ impl Raw {
 
     /// Who may do what on it.
     pub(super) fn authorizer(&self) -> &Authorizer {
-        &self.authorizer
+        &self.open.authorizer
     }
 
     /// What stops a running statement from another thread.
@@ -120,7 +121,7 @@ impl Raw {
     /// Whether no transaction is open.
     pub(super) fn is_autocommit(&self) -> bool {
         // SAFETY: the connection is open as long as `self`.
-        unsafe { ffi::sqlite3_get_autocommit(self.db.as_ptr()) != 0 }
+        unsafe { ffi::sqlite3_get_autocommit(self.open.db.as_ptr()) != 0 }
     }
 
     /// Runs one statement; answers the rows it touched, and fills `out` with those it answers.
@@ -135,19 +136,16 @@ impl Raw {
         out: Option<&mut Rows>,
     ) -> Result<u64, Failure> {
         self.clock += 1;
-        let found = self.kept.get_mut(owner).and_then(|kept| kept.remove_entry(sql));
-        let (text, mut statement) = match found {
-            Some((text, statement)) => {
-                self.authorizer.begin_statement(&text);
-                (text, statement)
-            }
-            None => {
-                let text: Arc<str> = sql.into();
-                let statement = self.prepare_single(&text, keep)?;
-                (text, statement)
-            }
-        };
-        let answer = self.step_through(&mut statement, params, out);
+        if let Some(kept) = self.kept.get_mut(owner)
+            && let Some(statement) = kept.get_mut(sql)
+        {
+            self.open.authorizer.begin_statement(statement.text());
+            statement.used = self.clock;
+            return statement.run(&self.open, params, out);
+        }
+        let text: Arc<str> = sql.into();
+        let mut statement = self.prepare_single(&text, keep)?;
+        let answer = statement.run(&self.open, params, out);
         if keep {
             statement.used = self.clock;
             let kept = self.kept.entry(Arc::clone(owner)).or_default();
@@ -167,13 +165,13 @@ impl Raw {
         let mut rest = sql;
         while !rest.is_empty() {
             // The first look finds the statement's end, the second judges it by its own text alone.
-            let was = self.authorizer.set_host(true);
+            let was = self.open.authorizer.set_host(true);
             let looked = self.prepare(&rest.into(), false);
-            self.authorizer.set_host(was);
+            self.open.authorizer.set_host(was);
             let (_, length) = looked?;
             let (text, others) = rest.split_at_checked(length).unwrap_or((rest, ""));
-            if let (Some(mut statement), _) = self.prepare(&text.into(), false)? {
-                self.step_through(&mut statement, &[], None)?;
+            if let (Some(statement), _) = self.prepare(&text.into(), false)? {
+                statement.run(&self.open, &[], None)?;
             }
             rest = others;
         }
@@ -201,7 +199,7 @@ impl Raw {
         if text.contains('\0') {
             return Err(Failure::Statement("the statement contains a NUL".to_owned()));
         }
-        self.authorizer.begin_statement(text);
+        self.open.authorizer.begin_statement(text);
         let length = c_int::try_from(text.len())
             .map_err(|_| Failure::Statement("the statement is longer than 2 GiB".to_owned()))?;
         let flags = if keep { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
@@ -211,7 +209,7 @@ impl Raw {
         // SAFETY: the connection is open, `length` bytes of text are alive, and both results are ours.
         let code = unsafe {
             ffi::sqlite3_prepare_v3(
-                self.db.as_ptr(),
+                self.open.db.as_ptr(),
                 begin,
                 length,
                 flags,
@@ -220,67 +218,25 @@ impl Raw {
             )
         };
         if code != ffi::SQLITE_OK {
-            return Err(self.failure());
+            return Err(self.open.failure());
         }
         let used = (end as usize).saturating_sub(begin as usize);
         match NonNull::new(statement) {
-            Some(statement) => Ok((Some(Statement::new(statement)?), used)),
+            Some(statement) => Ok((Some(Statement::new(statement, Arc::clone(text))?), used)),
             None => Ok((None, used)),
         }
     }
+}
 
-    fn step_through(
-        &self,
-        statement: &mut Statement,
-        params: &[Param<'_>],
-        mut out: Option<&mut Rows>,
-    ) -> Result<u64, Failure> {
-        let running = Running(statement.pointer);
-        self.bind(statement, params)?;
-        if let Some(rows) = out.as_deref_mut() {
-            rows.begin(statement.column_names());
-        }
-        loop {
-            // SAFETY: the statement is alive, and belongs to this connection.
-            let code = unsafe { ffi::sqlite3_step(statement.pointer.as_ptr()) };
-            match code {
-                ffi::SQLITE_ROW => {
-                    if let Some(rows) = out.as_deref_mut() {
-                        statement.read_row(rows).map_err(Failure::TooLarge)?;
-                    }
-                }
-                ffi::SQLITE_DONE => break,
-                _ => return Err(self.failure()),
-            }
-        }
-        let touched = if statement.reads_only { 0 } else { self.changes() };
-        drop(running);
-        Ok(touched)
-    }
+/// The open connection, as its statements need it.
+struct Open {
+    db: NonNull<ffi::sqlite3>,
+    authorizer: Box<Authorizer>,
+}
 
-    fn bind(&self, statement: &Statement, params: &[Param<'_>]) -> Result<(), Failure> {
-        let wanted = statement.slots.iter().copied().max().unwrap_or(0);
-        if wanted != params.len() {
-            return Err(Failure::Statement(format!(
-                "the statement has {wanted} parameters, {} were given",
-                params.len()
-            )));
-        }
-        for (slot, number) in (1..).zip(&statement.slots) {
-            let Some(param) = number.checked_sub(1).and_then(|index| params.get(index)) else {
-                continue;
-            };
-            let stored = storage::stored(param)
-                .map_err(|reason| Failure::Statement(format!("parameter {number}: {reason}")))?;
-            if statement.bind(slot, &stored) != ffi::SQLITE_OK {
-                return Err(self.failure());
-            }
-        }
-        Ok(())
-    }
-
+impl Open {
     fn changes(&self) -> u64 {
-        // SAFETY: the connection is open as long as `self`.
+        // SAFETY: the connection is open as long as its `Raw`.
         let changes = unsafe { ffi::sqlite3_changes64(self.db.as_ptr()) };
         u64::try_from(changes).unwrap_or(0)
     }
@@ -289,11 +245,11 @@ impl Raw {
         if let Some(denial) = self.authorizer.take_denial() {
             return Failure::Denied(denial);
         }
-        // SAFETY: the connection is open as long as `self`.
+        // SAFETY: the connection is open as long as its `Raw`.
         let code = unsafe { ffi::sqlite3_extended_errcode(self.db.as_ptr()) };
-        // SAFETY: the connection is open as long as `self`.
+        // SAFETY: the connection is open as long as its `Raw`.
         let errno = unsafe { ffi::sqlite3_system_errno(self.db.as_ptr()) };
-        // SAFETY: the connection is open as long as `self`.
+        // SAFETY: the connection is open as long as its `Raw`.
         let message = unsafe { ffi::sqlite3_errmsg(self.db.as_ptr()) };
         // SAFETY: SQLite's message ends with a NUL, and lives until the next call.
         let message = unsafe { text_of(message) }.unwrap_or_default().to_owned();
@@ -323,144 +279,6 @@ impl Interrupter {
             // SAFETY: `Raw` takes the handle away before it closes the connection, under the same lock.
             unsafe { ffi::sqlite3_interrupt(handle.0.as_ptr()) };
         }
-    }
-}
-
-struct Statement {
-    pointer: NonNull<ffi::sqlite3_stmt>,
-    /// Which parameter stands in each slot, from 1.
-    slots: Vec<usize>,
-    reads_only: bool,
-    used: u64,
-}
-
-impl Statement {
-    fn new(pointer: NonNull<ffi::sqlite3_stmt>) -> Result<Self, Failure> {
-        let mut statement = Self { pointer, slots: Vec::new(), reads_only: false, used: 0 };
-        // SAFETY: the statement is alive.
-        statement.reads_only = unsafe { ffi::sqlite3_stmt_readonly(pointer.as_ptr()) != 0 };
-        // SAFETY: the statement is alive.
-        let count = unsafe { ffi::sqlite3_bind_parameter_count(pointer.as_ptr()) };
-        for slot in 1..=count {
-            // SAFETY: the statement is alive, and has this slot.
-            let name = unsafe { ffi::sqlite3_bind_parameter_name(pointer.as_ptr(), slot) };
-            // SAFETY: a name is null, or ends with a NUL and lives as long as the statement.
-            let number = match unsafe { text_of(name) } {
-                None => usize::try_from(slot).ok(),
-                Some(name) => name.get(1..).and_then(|digits| digits.parse().ok()),
-            };
-            match number {
-                Some(number @ 1..) => statement.slots.push(number),
-                _ => {
-                    let message = "parameters are written `?` or `$1`, numbered from 1";
-                    return Err(Failure::Statement(message.to_owned()));
-                }
-            }
-        }
-        Ok(statement)
-    }
-
-    fn bind(&self, slot: c_int, stored: &Stored<'_>) -> c_int {
-        let pointer = self.pointer.as_ptr();
-        match stored {
-            // SAFETY: the statement is alive; SQLite checks the slot.
-            Stored::Null => unsafe { ffi::sqlite3_bind_null(pointer, slot) },
-            // SAFETY: the statement is alive; SQLite checks the slot.
-            Stored::Integer(value) => unsafe { ffi::sqlite3_bind_int64(pointer, slot, *value) },
-            // SAFETY: the statement is alive; SQLite checks the slot.
-            Stored::Real(value) => unsafe { ffi::sqlite3_bind_double(pointer, slot, *value) },
-            Stored::Text(text) => self.bind_text(slot, text, ffi::SQLITE_STATIC()),
-            Stored::Owned(text) => self.bind_text(slot, text, ffi::SQLITE_TRANSIENT()),
-            Stored::Blob(bytes) => {
-                let (begin, length) = (bytes.as_ptr().cast(), bytes.len() as u64);
-                // SAFETY: the bytes outlive the run, after which bindings are cleared.
-                unsafe {
-                    ffi::sqlite3_bind_blob64(pointer, slot, begin, length, ffi::SQLITE_STATIC())
-                }
-            }
-        }
-    }
-
-    /// `lifetime` is static for text that outlives the run, transient for text that is copied.
-    fn bind_text(&self, slot: c_int, text: &str, lifetime: ffi::sqlite3_destructor_type) -> c_int {
-        let (begin, length) = (text.as_ptr().cast(), text.len() as u64);
-        let utf8 = ffi::SQLITE_UTF8 as u8;
-        // SAFETY: the statement is alive, `length` bytes are, and `lifetime` says for how long.
-        unsafe {
-            ffi::sqlite3_bind_text64(self.pointer.as_ptr(), slot, begin, length, lifetime, utf8)
-        }
-    }
-
-    fn columns(&self) -> c_int {
-        // SAFETY: the statement is alive.
-        unsafe { ffi::sqlite3_column_count(self.pointer.as_ptr()) }
-    }
-
-    fn column_names(&self) -> impl ExactSizeIterator<Item = String> + '_ {
-        (0..self.columns()).map(|column| {
-            // SAFETY: the statement is alive, and has this column.
-            let name = unsafe { ffi::sqlite3_column_name(self.pointer.as_ptr(), column) };
-            // SAFETY: a name is null, or ends with a NUL and lives until the next call for it.
-            unsafe { text_of(name) }.unwrap_or_default().to_owned()
-        })
-    }
-
-    /// Appends the row on which the statement stands.
-    fn read_row(&self, rows: &mut Rows) -> Result<(), TooLarge> {
-        let pointer = self.pointer.as_ptr();
-        for column in 0..self.columns() {
-            // SAFETY: the statement stands on a row, and has this column.
-            match unsafe { ffi::sqlite3_column_type(pointer, column) } {
-                ffi::SQLITE_INTEGER => {
-                    // SAFETY: as above.
-                    let value = unsafe { ffi::sqlite3_column_int64(pointer, column) };
-                    rows.push_number(tag::BIGINT, value as u64);
-                }
-                ffi::SQLITE_FLOAT => {
-                    // SAFETY: as above.
-                    let value = unsafe { ffi::sqlite3_column_double(pointer, column) };
-                    rows.push_number(tag::DOUBLE, value.to_bits());
-                }
-                kind @ (ffi::SQLITE_TEXT | ffi::SQLITE_BLOB) => {
-                    let tag = if kind == ffi::SQLITE_TEXT { tag::TEXT } else { tag::BINARY };
-                    rows.push_bytes(tag, self.column_bytes(column))?;
-                }
-                _ => rows.push_null(),
-            }
-        }
-        rows.end_row()
-    }
-
-    fn column_bytes(&self, column: c_int) -> &[u8] {
-        let pointer = self.pointer.as_ptr();
-        // SAFETY: the statement stands on a row; text is UTF-8 there, so that nothing is converted.
-        let begin = unsafe { ffi::sqlite3_column_blob(pointer, column) };
-        // SAFETY: as above; asked after the pointer, as SQLite wants it.
-        let length = unsafe { ffi::sqlite3_column_bytes(pointer, column) };
-        match (begin.is_null(), usize::try_from(length)) {
-            // SAFETY: SQLite keeps these bytes until the statement moves on, and the caller copies them before.
-            (false, Ok(length)) => unsafe { std::slice::from_raw_parts(begin.cast(), length) },
-            _ => &[],
-        }
-    }
-}
-
-impl Drop for Statement {
-    fn drop(&mut self) {
-        // SAFETY: the statement is alive, and nobody else holds it.
-        unsafe { ffi::sqlite3_finalize(self.pointer.as_ptr()) };
-    }
-}
-
-/// Resets a statement when its run ended, however it did.
-struct Running(NonNull<ffi::sqlite3_stmt>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // SAFETY: the statement outlives its run.
-        unsafe { ffi::sqlite3_reset(self.0.as_ptr()) };
-        // SAFETY: as above; what was bound is borrowed, and ends with the run.
-        unsafe { ffi::sqlite3_clear_bindings(self.0.as_ptr()) };
     }
 }
 
