@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a person runs this and reads it")]
 
 mod cargo;
+mod docs;
 mod install;
 mod proof;
 mod report;
@@ -24,6 +25,7 @@ Builds, stages, runs, tests and measures.
   cargo xtask test                                      format, lints, unit and black-box tests
   cargo xtask proof [NAME] [--cases N]                  one proof, or all, at full counts
   cargo xtask bench                                     the figures, in release
+  cargo xtask docs [--check]                            write the pages that the program itself knows
   cargo xtask report                                    proofs and figures on one page
 
 The extensions are staged in `extensions/`, or where POWERNODE_EXTENSIONS__DIR says.";
@@ -66,6 +68,7 @@ fn dispatch(words: &[String]) -> Result<ExitCode> {
             let bench = ["run", "--release", "-p", "powernode-bench", "--bin", "bench", "--"];
             cargo::cargo(bench).args(words).finish("bench").map(|()| ExitCode::SUCCESS)
         }
+        "docs" => docs::docs(Words::read(words, &["--check"], &[], 0)?.has("--check")),
         "report" => {
             Words::read(words, &[], &[], 0)?;
             report::report().map(|()| ExitCode::SUCCESS)

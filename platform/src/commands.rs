@@ -12,9 +12,12 @@ use crate::config::{Settings, Sources};
 mod accounts;
 mod audit;
 mod client;
+mod config;
+mod examples;
 mod exit;
 mod ext;
 mod flags;
+mod manual;
 mod migrate;
 mod output;
 mod place;
@@ -88,6 +91,13 @@ enum Command {
     /// Look into the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Check and show the settings.
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Write a shell's completions to the standard output.
+    Completions(manual::Completions),
+    /// Write the manual.
+    Man(manual::Man),
     /// Open one library, say so, and end.
     #[command(name = crate::package::PROBE_COMMAND, hide = true)]
     Probe { path: PathBuf },
@@ -113,34 +123,31 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The command line, with its exit codes in the help.
 fn command() -> clap::Command {
-    Cli::command().after_help(exit::help())
+    examples::add(Cli::command()).after_help(exit::help())
 }
 
 fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
-    if let Command::Probe { path } = &cli.command {
-        return Ok(probe::run(path));
-    }
-    if let Command::Ext(ext::Ext::Stage(stage)) = &cli.command
-        && stage.into.is_some()
-    {
-        return stage.run(None, output);
-    }
     let mut flags = cli.global.settings()?;
     if let Command::Serve(serve) = &cli.command {
         flags.extend(serve.settings());
     }
-    let settings = Settings::load(Sources::of_process(cli.global.config.clone(), flags))?;
+    let sources = Sources::of_process(cli.global.config.clone(), flags);
+    let settings = || Settings::load(sources.clone());
     match cli.command {
-        Command::Serve(serve) => serve.run(settings, output),
-        Command::Migrate(migrate) => migrate.run(&settings, output),
-        Command::Seed(seed) => seed.run(&settings, output),
-        Command::Accounts(accounts) => accounts.run(&settings, output),
-        Command::Tokens(tokens) => tokens.run(&settings, output),
-        Command::Ext(ext) => ext.run(&settings, output),
-        Command::Flags(flags) => flags.run(&settings, output),
-        Command::State(state) => state.run(&settings, output),
-        Command::Audit(audit) => audit.run(&settings, output),
         Command::Probe { path } => Ok(probe::run(&path)),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(output),
+        Command::Config(config) => config.run(sources, output),
+        Command::Ext(ext::Ext::Stage(stage)) if stage.into.is_some() => stage.run(None, output),
+        Command::Serve(serve) => serve.run(settings()?, output),
+        Command::Migrate(migrate) => migrate.run(&settings()?, output),
+        Command::Seed(seed) => seed.run(&settings()?, output),
+        Command::Accounts(accounts) => accounts.run(&settings()?, output),
+        Command::Tokens(tokens) => tokens.run(&settings()?, output),
+        Command::Ext(ext) => ext.run(&settings()?, output),
+        Command::Flags(flags) => flags.run(&settings()?, output),
+        Command::State(state) => state.run(&settings()?, output),
+        Command::Audit(audit) => audit.run(&settings()?, output),
     }
 }
 

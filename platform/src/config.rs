@@ -8,6 +8,7 @@ mod keys;
 mod layers;
 mod network;
 mod origin;
+mod reference;
 mod value;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use error::ConfigError;
 pub use layers::{DEFAULT_FILE, Sources};
 pub use network::Network;
 pub use origin::{Explained, Origin};
+pub use reference::reference;
 
 use layers::Layers;
 
@@ -183,7 +185,33 @@ impl Settings {
     /// [`ConfigError`]: a file that was named and is missing, one that is no TOML, an unknown key,
     /// a value that cannot be what its key says.
     pub fn load(sources: Sources) -> Result<Settings, ConfigError> {
-        let mut layers = Layers::collect(sources)?;
+        let mut layers = Layers::collect(sources);
+        match layers.problems().into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Settings::of(&mut layers),
+        }
+    }
+
+    /// As [`Settings::load`], and goes on: what cannot be used has its default, and is told beside.
+    pub fn salvage(sources: Sources) -> (Option<Settings>, Vec<ConfigError>) {
+        let mut layers = Layers::collect(sources);
+        let mut problems = layers.problems();
+        // Each round sets one key back, so that there are no more of them than keys.
+        for _ in 0..=keys::KEYS.len() {
+            match Settings::of(&mut layers) {
+                Ok(settings) => return (Some(settings), problems),
+                Err(problem) => {
+                    if let Some(key) = problem.key() {
+                        layers.reset(key);
+                    }
+                    problems.push(problem);
+                }
+            }
+        }
+        (None, problems)
+    }
+
+    fn of(layers: &mut Layers) -> Result<Settings, ConfigError> {
         let data: PathBuf = layers.get("data")?;
         layers.default("database.path", &data.join("powernode.db"));
         Ok(Settings {

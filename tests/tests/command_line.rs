@@ -40,6 +40,12 @@ const COMMANDS: &[&[&str]] = &[
     &["state", "disable"],
     &["audit", "verify"],
     &["audit", "export"],
+    &["config"],
+    &["config", "check"],
+    &["config", "show"],
+    &["config", "reference"],
+    &["completions"],
+    &["man"],
 ];
 
 fn said(setup: &Setup, words: &[&str]) -> Said {
@@ -332,4 +338,119 @@ fn the_log_is_exported_whole_and_in_order() {
 
 fn said_json(setup: &Setup, words: &[&str]) -> serde_json::Value {
     setup.cli(&[words, &["--json"]].concat()).unwrap().json().unwrap()
+}
+
+/// Every exit code that the help lists, asked for.
+#[test]
+fn exit_codes_are_as_the_help_says() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    let help = said(&setup, &["--help"]).stdout;
+    let table = help.split("Exit codes:").nth(1).unwrap();
+    for code in 0..=5 {
+        assert!(table.contains(&format!("\n  {code}  ")), "{help}");
+    }
+    let instance = setup.start().unwrap();
+    for (words, code) in [
+        ("flags list", 0),
+        ("audit export --to /nowhere/at/all", 1),
+        ("flags set fixture_000_mode 101%", 2),
+        ("flags enable fixture_000_mode --actor nobody", 2),
+        ("tokens create --scope NO", 2),
+        ("flags list --set server.port=many", 2),
+        ("config check --set server.port=many", 3),
+        ("ext why nobody", 3),
+        ("ext show nobody", 4),
+        ("flags get nobody_mode", 4),
+        ("flags enable nobody_mode", 4),
+        ("tokens revoke pn_nobody00", 4),
+        ("config show server.prot", 4),
+        ("serve --port 0", 5),
+    ] {
+        let said = instance.cli(&words.split(' ').collect::<Vec<_>>()).unwrap();
+        assert_eq!(said.code, Some(code), "{words}: {said:?}");
+    }
+    let stopped = instance.stop().unwrap();
+    for (words, code) in [
+        ("flags enable nobody_mode", 4),
+        ("tokens revoke pn_nobody00", 4),
+        ("ext why nobody", 3),
+        ("ext why fixture-000", 0),
+    ] {
+        let said = said(stopped.setup(), &words.split(' ').collect::<Vec<_>>());
+        assert_eq!(said.code, Some(code), "offline {words}: {said:?}");
+    }
+}
+
+#[test]
+fn every_wrong_setting_is_named_at_once() {
+    let setup = Setup::new().unwrap();
+    let file = setup.directory().join("powernode.toml");
+    std::fs::write(&file, "[server]\nprot = 1\nbody_limit = 'much'\n").unwrap();
+    let setup = setup.with_variable("POWERNODE_LOG__FORMT", "json");
+    let said = said(
+        &setup,
+        &[
+            "config",
+            "check",
+            "--json",
+            "--config",
+            file.to_str().unwrap(),
+            "--set",
+            "server.port=x",
+        ],
+    );
+    assert_eq!(said.code, Some(3), "{said:?}");
+    let problems = said.json().unwrap()["problems"].clone();
+    let keys: Vec<_> = problems.as_array().unwrap().iter().map(|it| it["key"].clone()).collect();
+    assert_eq!(keys, ["server.prot", "log.formt", "server.port", "server.body_limit"]);
+    let text = problems.to_string();
+    for part in ["the nearest is `server.port`", "env POWERNODE_LOG__FORMT", "powernode.toml"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn settings_are_shown_with_their_origins_and_without_secrets() {
+    let setup = Setup::new()
+        .unwrap()
+        .with_variable("POWERNODE_SECRETS__KEY", &"5e".repeat(32))
+        .with_setting("database.url", "postgres://me:hidden@db/powernode");
+    let said = said(&setup, &["config", "show", "--origin"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(!said.stdout.contains("5e5e") && !said.stdout.contains("hidden"), "{said:?}");
+    let row = |key: &str| said.stdout.lines().find(|it| it.starts_with(key)).unwrap().to_owned();
+    assert!(row("secrets.key ").contains("env POWERNODE_SECRETS__KEY"), "{said:?}");
+    assert!(row("database.url").ends_with("flag"), "{said:?}");
+    assert!(row("server.port").ends_with("default"), "{said:?}");
+}
+
+#[test]
+fn shells_complete_it_and_each_command_has_a_manual_page() {
+    let setup = Setup::new().unwrap();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let said = said(&setup, &["completions", shell]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert!(said.stdout.contains("flags"), "{shell}: {said:?}");
+    }
+    let to = setup.directory().join("man");
+    let written = said(&setup, &["man", "--to", to.to_str().unwrap()]);
+    assert_eq!(written.code, Some(0), "{written:?}");
+    for command in COMMANDS {
+        let name = [&["powernode"], *command].concat().join("-");
+        let page = std::fs::read_to_string(to.join(format!("{name}.1"))).unwrap();
+        assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{name}: {page}");
+    }
+    assert_eq!(
+        said(&setup, &["man"]).stdout,
+        std::fs::read_to_string(to.join("powernode.1")).unwrap()
+    );
+}
+
+#[test]
+fn what_is_no_terminal_gets_no_colours() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    for words in [&["ext", "why", "fixture-000"][..], &["flags", "list"], &["flags", "get", "x"]] {
+        let said = said(&setup, words);
+        assert!(!said.stdout.contains('\u{1b}') && !said.stderr.contains('\u{1b}'), "{said:?}");
+    }
 }

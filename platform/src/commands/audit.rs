@@ -27,7 +27,6 @@ pub(super) enum Audit {
     /// Check the chain of hashes; the first row that is wrong is named, with exit code 3.
     Verify,
     /// Write the whole log, oldest row first, one JSON object a line, each with its hash.
-    #[command(after_help = "Example:\n  powernode audit export --to audit.jsonl")]
     Export {
         /// The file, which must not be there yet; the standard output if not given.
         #[arg(long, value_name = "FILE")]

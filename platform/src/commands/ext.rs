@@ -24,9 +24,6 @@ mod running;
 #[derive(Debug, Subcommand)]
 pub(super) enum Ext {
     /// Install a built library with its manifest.
-    #[command(
-        after_help = "Example:\n  powernode ext stage libpowernode_notes.so --manifest extension.json"
-    )]
     Stage(Stage),
     /// List the extensions, as the last start left them, with their flags as they are now.
     List,

@@ -35,9 +35,6 @@ pub(super) enum Flags {
     /// Switch a flag off: for all, or for those named.
     Disable(Change),
     /// Set a flag: `on`, `off`, or a share.
-    #[command(
-        after_help = "Examples:\n  powernode flags set marketing_mode on\n  powernode flags set marketing_mode 25%\n  powernode flags set new_editor '10% of time'"
-    )]
     Set {
         /// Its name, such as `marketing_mode`.
         name: String,

@@ -63,3 +63,28 @@ pub enum ConfigError {
         name: String,
     },
 }
+
+impl ConfigError {
+    /// Returns the key that it is about; none where it is about a whole source.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::UnknownKey { key, .. }
+            | Self::WrongValue { key, .. }
+            | Self::OnlyByEnvironment { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Returns where that stands.
+    pub fn origin(&self) -> Option<Origin> {
+        match self {
+            Self::UnknownKey { origin, .. }
+            | Self::WrongValue { origin, .. }
+            | Self::OnlyByEnvironment { origin, .. } => Some(origin.clone()),
+            Self::Unreadable { path, .. } | Self::NotToml { path, .. } => {
+                Some(Origin::File(path.clone()))
+            }
+            Self::NotUtf8 { name } => Some(Origin::Env(name.clone())),
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Every key there is, with its default: the one list that the layers, the errors and the explanation read.
+//! Every key there is, with its default: the one list that the layers, the errors, the explanation and the reference read.
 
 /// A key that an operator may set.
 pub(super) struct Key {
@@ -6,52 +6,125 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// What holds where no layer says anything; none: nothing, or computed.
     pub(super) default: Option<&'static str>,
+    /// What it does, for the reference.
+    pub(super) about: &'static str,
 }
 
 /// Every key, by name.
 pub(super) const KEYS: &[Key] = &[
-    key("data", "data"),
-    key("database.acquire_timeout", "5s"),
-    key("database.confinement", "roles"),
-    key("database.durability", "normal"),
-    key("database.max_connections", "40"),
-    unset("database.path"),
-    key("database.pool_size", "10"),
-    key("database.readers", "4"),
-    unset("database.url"),
-    key("extensions.concurrency", "256"),
-    key("extensions.deadline", "30s"),
-    key("extensions.dir", "extensions"),
-    key("extensions.init_timeout", "10s"),
-    key("extensions.probe_timeout", "10s"),
-    key("extensions.quarantine_after", "5"),
-    key("extensions.quarantine_window", "60s"),
-    key("extensions.state_file", "config/extensions_state.json"),
-    key("extensions.watchdog", "250ms"),
-    unset("limits.burst"),
-    key("limits.per_address", "6000"),
-    key("limits.per_token", "6000"),
-    key("log.filter", "info"),
-    key("log.format", "text"),
-    unset("secrets.key"),
-    unset("secrets.key_file"),
-    key("server.bind", "127.0.0.1"),
-    key("server.body_limit", "1MiB"),
-    key("server.body_timeout", "10s"),
-    key("server.drain_timeout", "30s"),
-    key("server.header_timeout", "5s"),
-    key("server.port", "8080"),
-    key("server.trusted_proxies", ""),
-    key("server.workers", "0"),
-    key("server.write_timeout", "30s"),
+    key(
+        "data",
+        "data",
+        "The directory of everything that the platform writes for itself: the database, the master key, the store of libraries, the operator's socket.",
+    ),
+    key(
+        "database.acquire_timeout",
+        "5s",
+        "How long a query waits for a connection before it fails as unavailable.",
+    ),
+    key(
+        "database.confinement",
+        "roles",
+        "How PostgreSQL keeps extensions apart: a login role for each, or `search_path`, which stops accidents and not intent, for where roles cannot be made.",
+    ),
+    key(
+        "database.durability",
+        "normal",
+        "What an acknowledged commit survives on SQLite: `normal` a killed process, `full` a power failure as well.",
+    ),
+    key(
+        "database.max_connections",
+        "40",
+        "PostgreSQL's connections of this process in all, those of the core and of all extensions.",
+    ),
+    unset(
+        "database.path",
+        "The SQLite database's file; `powernode.db` in the data directory where nothing is said.",
+    ),
+    key("database.pool_size", "10", "PostgreSQL's connections of the core."),
+    key("database.readers", "4", "SQLite's connections that read."),
+    unset(
+        "database.url",
+        "PostgreSQL's address, `postgres://user:password@host/name`; SQLite where nothing is said.",
+    ),
+    key(
+        "extensions.concurrency",
+        "256",
+        "How many requests of one extension may be in flight; more are answered 503.",
+    ),
+    key(
+        "extensions.deadline",
+        "30s",
+        "How long an extension may take to answer a request; then 504.",
+    ),
+    key("extensions.dir", "extensions", "The directory of installed extensions."),
+    key("extensions.init_timeout", "10s", "How long an extension may take to begin and to stop."),
+    key(
+        "extensions.probe_timeout",
+        "10s",
+        "How long a library that was never seen may take to open in a process of its own.",
+    ),
+    key(
+        "extensions.quarantine_after",
+        "5",
+        "How many panics within the window put an extension into quarantine.",
+    ),
+    key("extensions.quarantine_window", "60s", "The window of those panics."),
+    key(
+        "extensions.state_file",
+        "config/extensions_state.json",
+        "The file that says which extensions the next start leaves out.",
+    ),
+    key(
+        "extensions.watchdog",
+        "250ms",
+        "How long one poll of an extension's future may take before the log names it as blocking.",
+    ),
+    unset(
+        "limits.burst",
+        "How many requests of a sender may come at once; all of a minute's where nothing is said.",
+    ),
+    key("limits.per_address", "6000", "Requests a minute from one address."),
+    key("limits.per_token", "6000", "Requests a minute with one token."),
+    key(
+        "log.filter",
+        "info",
+        "Which lines are logged, in the words of `tracing`: `info,powernode::gate=debug`.",
+    ),
+    key("log.format", "text", "The shape of a log line: `text` for people, `json` for programs."),
+    unset(
+        "secrets.key",
+        "The master key, 64 hexadecimal digits; only the environment may hold it.",
+    ),
+    unset(
+        "secrets.key_file",
+        "The file that holds the master key; `master.key` in the data directory, which the first start makes, where nothing is said.",
+    ),
+    key("server.bind", "127.0.0.1", "The address to listen on."),
+    key("server.body_limit", "1MiB", "The largest body of a request."),
+    key("server.body_timeout", "10s", "How long a client may take to send a request's body."),
+    key(
+        "server.drain_timeout",
+        "30s",
+        "How long requests in flight may take to end when the platform stops.",
+    ),
+    key("server.header_timeout", "5s", "How long a client may take to send a request's head."),
+    key("server.port", "8080", "The port to listen on; 0 lets the system choose one."),
+    key(
+        "server.trusted_proxies",
+        "",
+        "The networks whose `X-Forwarded-For` is believed: a list, with commas between them in the environment.",
+    ),
+    key("server.workers", "0", "The number of threads that serve; 0 is one for each processor."),
+    key("server.write_timeout", "30s", "How long a client may leave what was sent to it unread."),
 ];
 
-const fn key(name: &'static str, default: &'static str) -> Key {
-    Key { name, default: Some(default) }
+const fn key(name: &'static str, default: &'static str, about: &'static str) -> Key {
+    Key { name, default: Some(default), about }
 }
 
-const fn unset(name: &'static str) -> Key {
-    Key { name, default: None }
+const fn unset(name: &'static str, about: &'static str) -> Key {
+    Key { name, default: None, about }
 }
 
 /// Returns the key that is spelt most like `name`.

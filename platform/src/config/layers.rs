@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,9 @@ impl Sources {
 /// All layers, laid over each other.
 pub(super) struct Layers {
     leaves: BTreeMap<Vec<String>, Leaf>,
+    problems: Vec<ConfigError>,
+    // What each key that was read must be.
+    expected: RefCell<BTreeMap<String, &'static str>>,
 }
 
 struct Leaf {
@@ -47,24 +51,50 @@ struct Leaf {
 }
 
 impl Layers {
-    /// Reads every source; an unknown key ends it.
-    pub(super) fn collect(sources: Sources) -> Result<Layers, ConfigError> {
-        let mut layers = Layers { leaves: BTreeMap::new() };
-        for key in KEYS {
-            if let Some(default) = key.default {
-                layers.set(path(key.name), Raw::Text(default.to_owned()), Origin::Default)?;
-            }
+    /// The defaults, and nothing else.
+    pub(super) fn defaults() -> Layers {
+        let mut layers =
+            Layers { leaves: BTreeMap::new(), problems: Vec::new(), expected: RefCell::default() };
+        KEYS.iter().for_each(|key| layers.reset(key.name));
+        layers
+    }
+
+    /// Reads every source; what cannot be used is left out, and kept as a problem.
+    pub(super) fn collect(sources: Sources) -> Layers {
+        let mut layers = Layers::defaults();
+        if let Err(problem) = layers.file(sources.file) {
+            layers.problems.push(problem);
         }
-        layers.file(sources.file)?;
-        layers.environment(sources.environment)?;
+        layers.environment(sources.environment);
         for (key, value) in sources.flags {
-            layers.set(path(&key), Raw::Text(value), Origin::Flag)?;
+            layers.lay(path(&key), Raw::Text(value), Origin::Flag);
         }
-        Ok(layers)
+        layers
+    }
+
+    /// Takes what could not be used, in the order in which it was found.
+    pub(super) fn problems(&mut self) -> Vec<ConfigError> {
+        std::mem::take(&mut self.problems)
+    }
+
+    /// Sets a key back to its default.
+    pub(super) fn reset(&mut self, name: &str) {
+        self.leaves.remove(&path(name));
+        let default = KEYS.iter().find(|key| key.name == name).and_then(|key| key.default);
+        if let Some(default) = default {
+            let (raw, origin) = (Raw::Text(default.to_owned()), Origin::Default);
+            self.leaves.insert(path(name), Leaf { raw, origin });
+        }
+    }
+
+    /// Returns what the value of `key` must be, once it was read.
+    pub(super) fn expected(&self, key: &str) -> Option<&'static str> {
+        self.expected.borrow().get(key).copied()
     }
 
     /// Reads the value of `key` as a `T`.
     pub(super) fn get<T: Setting>(&self, key: &str) -> Result<T, ConfigError> {
+        self.expected.borrow_mut().insert(key.to_owned(), T::EXPECTED);
         let leaf = self.leaves.get(&path(key));
         T::read(leaf.map(|leaf| &leaf.raw)).ok_or_else(|| ConfigError::WrongValue {
             key: key.to_owned(),
@@ -139,31 +169,25 @@ impl Layers {
         let table = config::File::from_str(&text, FileFormat::Toml).collect().map_err(not_toml)?;
         let origin = Origin::File(path.clone());
         for (key, value) in table {
-            self.flatten(vec![key], value.try_deserialize().map_err(not_toml)?, &origin)?;
+            self.flatten(vec![key], value.try_deserialize().map_err(not_toml)?, &origin);
         }
         Ok(())
     }
 
-    fn flatten(
-        &mut self,
-        path: Vec<String>,
-        value: Value,
-        origin: &Origin,
-    ) -> Result<(), ConfigError> {
+    fn flatten(&mut self, path: Vec<String>, value: Value, origin: &Origin) {
         match value {
             Value::Object(table) if !table.is_empty() || is_section(&path) => {
                 for (key, value) in table {
                     let mut path = path.clone();
                     path.push(key);
-                    self.flatten(path, value, origin)?;
+                    self.flatten(path, value, origin);
                 }
-                Ok(())
             }
-            value => self.set(path, Raw::Typed(value), origin.clone()),
+            value => self.lay(path, Raw::Typed(value), origin.clone()),
         }
     }
 
-    fn environment(&mut self, variables: Vec<(OsString, OsString)>) -> Result<(), ConfigError> {
+    fn environment(&mut self, variables: Vec<(OsString, OsString)>) {
         for (name, value) in variables {
             let name = name.to_string_lossy().into_owned();
             let Some(key) = name.strip_prefix(PREFIX).filter(|_| name != FILE_VARIABLE) else {
@@ -177,11 +201,18 @@ impl Layers {
                 // A slug has hyphens, which a variable's name cannot have.
                 *slug = slug.replace('_', "-");
             }
-            let value =
-                value.into_string().map_err(|_| ConfigError::NotUtf8 { name: name.clone() })?;
-            self.set(path, Raw::Text(value), Origin::Env(name))?;
+            match value.into_string() {
+                Ok(value) => self.lay(path, Raw::Text(value), Origin::Env(name)),
+                Err(_) => self.problems.push(ConfigError::NotUtf8 { name }),
+            }
         }
-        Ok(())
+    }
+
+    /// Lays one value over what stands there, or keeps why that cannot be.
+    fn lay(&mut self, path: Vec<String>, raw: Raw, origin: Origin) {
+        if let Err(problem) = self.set(path, raw, origin) {
+            self.problems.push(problem);
+        }
     }
 
     /// Lays one value over what stands there.

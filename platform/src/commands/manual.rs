@@ -1,0 +1,163 @@
+//! `powernode completions`, `powernode man`
+
+use std::{fs, io::Write as _, path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Args, Command};
+use clap_complete::Shell;
+use serde_json::json;
+
+use super::{Output, exit};
+
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell.
+    shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// Write a page for each command into this directory, and not the first one to the standard output.
+    #[arg(long, value_name = "DIR", conflicts_with = "markdown")]
+    to: Option<PathBuf>,
+    /// Write one page of all commands, in Markdown.
+    #[arg(long)]
+    markdown: bool,
+}
+
+impl Completions {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let mut text = Vec::new();
+        clap_complete::generate(self.shell, &mut super::command(), "powernode", &mut text);
+        write(&text)
+    }
+}
+
+impl Man {
+    pub(super) fn run(self, output: &Output) -> anyhow::Result<ExitCode> {
+        if self.markdown {
+            return write(reference().as_bytes());
+        }
+        let mut command = super::command();
+        command.build();
+        let Some(to) = self.to else {
+            return write(&page(&command, "powernode")?);
+        };
+        fs::create_dir_all(&to)
+            .with_context(|| format!("cannot make the directory `{}`", to.display()))?;
+        let mut written = Vec::new();
+        for (name, command) in all(&command, "powernode") {
+            let path = to.join(format!("{}.1", name.replace(' ', "-")));
+            fs::write(&path, page(command, &name)?)
+                .with_context(|| format!("cannot write `{}`", path.display()))?;
+            written.push(path);
+        }
+        output.answer(&json!({ "pages": written }), || {
+            format!("{} pages are in `{}`.", written.len(), to.display())
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A command's page for `man`.
+fn page(command: &Command, name: &str) -> anyhow::Result<Vec<u8>> {
+    let name: &'static str = Box::leak(name.replace(' ', "-").into_boxed_str());
+    let command = command.clone().name(name).display_name(name);
+    let mut text = Vec::new();
+    clap_mangen::Man::new(command).render(&mut text)?;
+    Ok(text)
+}
+
+/// A command and those below it that are shown, with their names in full.
+fn all<'a>(command: &'a Command, name: &str) -> Vec<(String, &'a Command)> {
+    let mut found = vec![(name.to_owned(), command)];
+    for below in command.get_subcommands() {
+        if !below.is_hide_set() && below.get_name() != "help" {
+            found.extend(all(below, &format!("{name} {}", below.get_name())));
+        }
+    }
+    found
+}
+
+/// The page of all commands, in Markdown.
+pub(super) fn reference() -> String {
+    let mut command = super::command();
+    command.build();
+    let mut page = HEAD.to_owned();
+    page += "\n| Code | Means |\n|---|---|\n";
+    for (exit, text) in exit::TABLE {
+        page += &format!("| {} | {text} |\n", exit.code());
+    }
+    page += "\n## Options of all commands\n\n| Option | Does |\n|---|---|\n";
+    page += &options(&command, true);
+    for (name, command) in all(&command, "powernode").iter().skip(1) {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        if command.has_subcommands() {
+            page += &format!("\n## {name}\n\n{about}.\n");
+            continue;
+        }
+        let usage = Command::clone(command).render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage: ");
+        page += &format!("\n### {name}\n\n{about}.\n\n`{usage}`\n");
+        let options = options(command, false);
+        if !options.is_empty() {
+            page += &format!("\n| | |\n|---|---|\n{options}");
+        }
+        if let Some(help) = command.get_after_help() {
+            let help = help.to_string();
+            let lines = help.lines().filter_map(|it| it.strip_prefix("  "));
+            page += &format!("\n```\n{}\n```\n", lines.collect::<Vec<_>>().join("\n"));
+        }
+    }
+    page
+}
+
+/// The rows of a command's arguments; those of all commands, or its own.
+fn options(command: &Command, global: bool) -> String {
+    let own = command.get_arguments().filter(|it| it.is_global_set() == global);
+    let own = own.filter(|it| !["help", "version"].contains(&it.get_id().as_str()));
+    let row = |it: &clap::Arg| {
+        let values = it.get_value_names().unwrap_or_default().join(" ");
+        let takes_value = it.get_action().takes_values();
+        let name = match it.get_long() {
+            Some(long) if takes_value => format!("--{long} {values}"),
+            Some(long) => format!("--{long}"),
+            None => values,
+        };
+        let help = it.get_help().map(ToString::to_string).unwrap_or_default();
+        format!("| `{}` | {} |\n", name.replace('|', "\\|"), help.replace('|', "\\|"))
+    };
+    own.map(row).collect()
+}
+
+const HEAD: &str = "\
+# Commands
+
+Generated by `cargo xtask docs` from the command line itself; a test keeps it in step. `powernode man --to DIR` writes
+the same as manual pages, `powernode completions SHELL` completes it.
+
+A command asks the platform that runs on the data directory, over the socket `admin.sock` there, which only the
+platform's own user and root may open; the audit log names that user. Where no platform runs, it works on the data
+directory itself. A line on the standard error says which of the two it was, and with `--json` the field `source`.
+`--json` answers one JSON object; a failure is `{\"error\", \"exit_code\"}`. Colours are for terminals, and never with
+`NO_COLOR`.
+
+## Exit codes
+";
+
+fn write(text: &[u8]) -> anyhow::Result<ExitCode> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text)?;
+    stdout.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_is_in_step() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/COMMANDS.md");
+        let page = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(page == super::reference(), "{path} is outdated: run `cargo xtask docs`");
+    }
+}
