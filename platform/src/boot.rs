@@ -28,8 +28,8 @@ use crate::{
     migrator::{ExtensionMigrations, MigrationError, Migrator},
     registry::{Entry, Registry, State, quarantine, report},
     services::{
-        Accounts, Flags, KeyError, Kv, MasterKey, Metrics, PluginMetrics, Runtime, Services,
-        Settings as SettingsService, Tasks, Trace,
+        Accounts, Flags, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics, Runtime,
+        Services, Settings as SettingsService, Tasks, Trace,
     },
 };
 
@@ -89,6 +89,8 @@ pub struct Booted {
     pub tasks: Vec<Arc<Tasks>>,
     /// Their metrics.
     pub metrics: PluginMetrics,
+    /// The keys of their links, by their places in the registry.
+    pub links: Vec<LinkKey>,
 }
 
 /// The database's settings.
@@ -182,7 +184,8 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
     if let Err(error) = report::write(&loaded, &settings.data) {
         tracing::warn!("Cannot write `{}`: {error}", report::FILE_NAME);
     }
-    Ok(Booted { core, registry: loaded, tasks, metrics })
+    let links = loaded.entries.iter().map(|it| LinkKey::new(&facts.key, &it.slug)).collect();
+    Ok(Booted { core, registry: loaded, tasks, metrics, links })
 }
 
 /// The migrations that the installed extensions bring, in their order; nothing is migrated or started.
@@ -301,6 +304,7 @@ impl<'a> Makers<'a> {
             kv: RArc::new(Kv::new(slug, core.clone())),
             flags: RArc::new(self.flags.clone()),
             metrics: RArc::new(Metrics::new(slug, self.metrics.clone())),
+            links: RArc::new(LinkKey::new(&self.key, slug)),
             accounts: RArc::new(Accounts::new(core)),
         };
         Some(services.into_object())

@@ -25,7 +25,7 @@ pub mod rescan;
 pub use self::{
     faults::{FaultLimit, Faults},
     mount::{Mount, Mounted},
-    register::{CORE_PREFIX, register},
+    register::{CORE_PREFIX, LINK, register},
 };
 
 /// How far an extension came.

@@ -12,15 +12,16 @@ use powernode_abi::{
     data::share_db,
     error::UNAVAILABLE,
     host::{
-        AccountsObject, FlagsObject, KvObject, MetricsObject, RawAccounts_TO, RawFlags_TO, RawHost,
-        RawHost_TO, RawKv_TO, RawMetrics_TO, RawRuntime_TO, RawSettings_TO, RawTrace_TO,
-        RuntimeObject, SettingsObject, TraceObject,
+        AccountsObject, FlagsObject, KvObject, LinksObject, MetricsObject, RawAccounts_TO,
+        RawFlags_TO, RawHost, RawHost_TO, RawKv_TO, RawLinks_TO, RawMetrics_TO, RawRuntime_TO,
+        RawSettings_TO, RawTrace_TO, RuntimeObject, SettingsObject, TraceObject,
     },
 };
 
 mod accounts;
 mod flags;
 mod kv;
+mod links;
 mod metrics;
 mod runtime;
 mod secrets;
@@ -30,6 +31,7 @@ pub use self::{
     accounts::Accounts,
     flags::{Ask, Flags},
     kv::Kv,
+    links::{Link, LinkError, LinkKey},
     metrics::{Metrics, PluginMetrics},
     runtime::{Runtime, Tasks},
     secrets::{KeyError, MasterKey, Settings},
@@ -76,6 +78,8 @@ pub struct Services {
     pub flags: RArc<Flags>,
     /// Its metrics.
     pub metrics: RArc<Metrics>,
+    /// Its links.
+    pub links: RArc<LinkKey>,
     /// Accounts and users.
     pub accounts: RArc<Accounts>,
 }
@@ -122,6 +126,10 @@ impl RawHost for Services {
 
     fn metrics(&self) -> MetricsObject {
         RawMetrics_TO::from_ptr(self.metrics.clone(), TD_Opaque)
+    }
+
+    fn links(&self) -> LinksObject {
+        RawLinks_TO::from_ptr(self.links.clone(), TD_Opaque)
     }
 
     fn accounts(&self) -> AccountsObject {

@@ -69,8 +69,6 @@ pub use self::{
     transaction::{HostTransactionState, HostTransactions},
 };
 
-pub(crate) use self::run::detached;
-
 /// The database, as one extension sees it: its own tables and no others. Clones share it.
 pub struct Db {
     raw: DbObject,

@@ -134,7 +134,7 @@ impl<E: Extension> RawPlugin for Adapter<E> {
 
     fn seeds(&self) -> Res<RVec<SeedDef>> {
         guard(|| {
-            let mut seeds = Seeds::default();
+            let mut seeds = Seeds::new(self.shared.host.clone());
             E::seeds(&mut seeds);
             Ok(seeds.into_raw().into())
         })

@@ -1,18 +1,14 @@
 //! What an author implements.
 
 use powernode_abi::{
-    JobObject, MigrationDef,
+    MigrationDef, PFuture,
+    abi_stable::std_types::RResult,
     plugin::{SeedDef, tier},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{
-    Host,
-    db::{HostConnection, detached},
-    error::{Error, Result},
-    routes::Routes,
-};
+use crate::{Host, error::Result, routes::Routes};
 
 /// An extension. [`export_extension!`](crate::export_extension) makes a library of it.
 pub trait Extension: Sized + Send + Sync + 'static {
@@ -69,29 +65,52 @@ pub enum Tier {
     Demo,
 }
 
-/// Collects the seeds of an extension: rows that may be written again without harm.
-#[derive(Debug, Default)]
-pub struct Seeds(Vec<SeedDef>);
+/// Collects the seeds of an extension: rows that `powernode seed` writes where they are missing.
+#[derive(Debug)]
+pub struct Seeds {
+    host: Host,
+    seeds: Vec<SeedDef>,
+}
 
 impl Seeds {
-    /// Adds a seed, run inside one transaction.
-    pub fn add(
-        &mut self,
-        tier: Tier,
-        name: &str,
-        seed: impl FnOnce(&mut HostConnection) -> Result<(), Error> + Send + 'static,
-    ) {
+    pub(crate) fn new(host: Host) -> Self {
+        Self { host, seeds: Vec::new() }
+    }
+
+    /// Adds a seed: what it writes, and in how many transactions, is its own matter.
+    ///
+    /// It answers how many rows it wrote. A second run must find them, and write none.
+    ///
+    /// ```text
+    /// seeds.add(Tier::Demo, "a note for each account", notes);
+    ///
+    /// async fn notes(host: Host) -> Result<usize> {
+    ///     let accounts = host.accounts().all(None, 1_000).await?;
+    ///     host.db().transaction(move |conn| …).await
+    /// }
+    /// ```
+    pub fn add<S, F>(&mut self, tier: Tier, name: &str, seed: S)
+    where
+        S: FnOnce(Host) -> F + Send + 'static,
+        F: Future<Output = Result<usize>> + Send + 'static,
+    {
         let tier = match tier {
             Tier::Core => tier::CORE,
             Tier::Baseline => tier::BASELINE,
             Tier::Demo => tier::DEMO,
         };
-        let job: JobObject = detached(seed);
-        self.0.push(SeedDef { name: name.into(), tier, job });
+        let host = self.host.clone();
+        let work = PFuture::new(async move {
+            match seed(host).await {
+                Ok(rows) => RResult::ROk(rows as u64),
+                Err(error) => RResult::RErr(error.into()),
+            }
+        });
+        self.seeds.push(SeedDef { name: name.into(), tier, work });
     }
 
     pub(crate) fn into_raw(self) -> Vec<SeedDef> {
-        self.0
+        self.seeds
     }
 }
 

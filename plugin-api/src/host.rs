@@ -15,10 +15,12 @@ use crate::{
     error::{Error, Result},
 };
 
+pub mod links;
 pub mod metrics;
 pub mod runtime;
 
 pub use self::{
+    links::Links,
     metrics::Metrics,
     runtime::{Runtime, Task},
 };
@@ -36,6 +38,7 @@ struct Services {
     kv: Kv,
     flags: Flags,
     metrics: Metrics,
+    links: Links,
     accounts: Accounts,
 }
 
@@ -50,6 +53,7 @@ impl Host {
             kv: Kv(host.kv()),
             flags: Flags(host.flags()),
             metrics: Metrics::new(host.metrics()),
+            links: Links::new(host.links()),
             accounts: Accounts(host.accounts()),
         }))
     }
@@ -92,6 +96,11 @@ impl Host {
     /// Metrics at `/metrics`.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// Links that somebody without a login may follow.
+    pub fn links(&self) -> &Links {
+        &self.0.links
     }
 
     /// Accounts and users of the core.
@@ -335,6 +344,15 @@ impl Accounts {
         limit: u32,
     ) -> Result<Vec<User>> {
         parse(self.0.users_of(id(account), ROption::from(after.map(id)), limit).flat().await)
+    }
+
+    /// Accounts in the order of their ids, after `after`, at most `limit`; for seeds and the like.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::account`].
+    pub async fn all(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<Account>> {
+        parse(self.0.all(ROption::from(after.map(id)), limit).flat().await)
     }
 }
 

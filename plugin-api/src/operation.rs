@@ -17,6 +17,8 @@ pub enum Identity {
     Permission(String),
     /// Anybody.
     Public,
+    /// Whoever follows a link that the extension signed for this purpose: `{link}` in the path.
+    Signed(String),
     /// The extension itself: headers such as `Authorization` go through untouched.
     Extension,
 }
@@ -47,6 +49,8 @@ pub struct Operation {
     pub parameters: Vec<Parameter>,
     /// JSON Schema of the body, if it takes one.
     pub body: Option<Value>,
+    /// Schemas of a body in other media types than JSON: `text/csv`.
+    pub other_bodies: BTreeMap<String, Value>,
     /// JSON Schema of the answer by status; null where it has no body.
     pub answers: BTreeMap<u16, Value>,
     /// Milliseconds that a request may take, if not the platform's own.

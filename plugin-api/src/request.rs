@@ -168,6 +168,18 @@ impl Request {
         self.principal().map(|it| it.account).ok_or_else(Error::unauthorized)
     }
 
+    /// What the link says that was followed.
+    ///
+    /// # Errors
+    ///
+    /// 404 where no link was followed, and where its text is no `T`: never on a route that is
+    /// [`signed`](crate::routes::Route::signed), if all links of the purpose say a `T`.
+    pub fn link<T: std::str::FromStr>(&self) -> Result<T> {
+        let claim = self.object.link().into_option();
+        let claim = claim.and_then(|it| it.as_str().parse().ok());
+        claim.ok_or_else(|| Error::not_found("link"))
+    }
+
     /// Whether the sender holds a permission.
     pub fn permitted(&self, permission: &str) -> bool {
         self.object.permitted(permission.into())

@@ -121,6 +121,16 @@ impl<E> Route<E> {
         self
     }
 
+    /// Lets whoever follows a link call it that [`Links::sign`](crate::host::Links::sign) made for this
+    /// purpose; the pattern names the signed part `{link}`.
+    ///
+    /// A link that is not ours is 404 and one that expired 410; neither reaches the handler.
+    /// [`Call::account`](crate::request::Request::account) is the link's account.
+    pub fn signed(&mut self, purpose: &str) -> &mut Self {
+        self.operation.identity = Identity::Signed(purpose.to_owned());
+        self
+    }
+
     /// Leaves identity to the handler: `Authorization` and the like go through untouched.
     pub fn own_identity(&mut self) -> &mut Self {
         self.operation.identity = Identity::Extension;

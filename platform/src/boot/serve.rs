@@ -61,7 +61,7 @@ pub fn platform(
     settings: &Settings,
     handle: &Handle,
 ) -> Result<Platform, ServeError> {
-    let Booted { core, registry, metrics, .. } = booted;
+    let Booted { core, registry, metrics, links, .. } = booted;
     let meters = Arc::new(Meters::new(registry.entries.iter().map(|it| it.slug.as_str())));
     let mut readings = MetricsRegistry::default();
     readings.register_collector(Box::new(Reading(meters.clone())));
@@ -92,6 +92,7 @@ pub fn platform(
         background: handle.clone(),
         draining: AtomicBool::new(false),
         numbers: Platform::numbers(&core.gate, registry),
+        links: links.clone(),
         registry: registry.clone(),
     })
 }

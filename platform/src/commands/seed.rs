@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::PoisonError};
 
 use clap::{Args, ValueEnum};
-use powernode_abi::{data::mode, plugin::tier};
+use powernode_abi::{AbiError, plugin::tier};
 use serde_json::json;
 
 use super::{Output, runtime};
@@ -44,23 +44,29 @@ impl Seed {
             if self.slug.as_ref().is_some_and(|it| *it != slug) {
                 continue;
             }
-            let db = booted.core.engine.for_extension(&slug);
             for seed in seeds.into_iter().filter(|it| it.tier <= most) {
-                let answer = runtime.block_on(db.run(mode::TRANSACTION, seed.job))?;
-                rows.push((slug.clone(), seed.name.to_string(), answer.into_result().err()));
+                let written = runtime.block_on(seed.work.flat());
+                rows.push((slug.clone(), seed.name.to_string(), written));
             }
         }
-        let failed = rows.iter().any(|(_, _, error)| error.is_some());
+        let failed = rows.iter().any(|(_, _, written)| written.is_err());
         let values: Vec<_> = rows
             .iter()
-            .map(|(slug, name, error)| {
-                json!({ "extension": slug, "seed": name, "error": error.as_ref().map(ToString::to_string) })
+            .map(|(slug, name, written)| {
+                json!({
+                    "extension": slug,
+                    "seed": name,
+                    "rows": written.as_ref().ok(),
+                    "error": written.as_ref().err().map(ToString::to_string),
+                })
             })
             .collect();
         output.answer(&values, || {
-            let line = |(slug, name, error): &(String, String, Option<_>)| match error {
-                Some(error) => format!("{slug}: {name}: failed: {error}"),
-                None => format!("{slug}: {name}: written"),
+            let line = |(slug, name, written): &(String, String, Result<_, AbiError>)| match written
+            {
+                Err(error) => format!("{slug}: {name}: failed: {error}"),
+                Ok(0) => format!("{slug}: {name}: is there already"),
+                Ok(rows) => format!("{slug}: {name}: {rows} rows written"),
             };
             if rows.is_empty() {
                 return "There are no seeds.".to_owned();

@@ -15,6 +15,7 @@ use std::{
 };
 
 use actix_web::{HttpRequest, HttpResponse, dev::Payload, http::header::AUTHORIZATION, web};
+use chrono::Utc;
 use powernode_abi::{RawResponse, error::PANICKED};
 use powernode_plugin_api::operation::Identity;
 
@@ -22,11 +23,15 @@ use super::{
     context::Context,
     error::ApiError,
     limits::Sender,
-    request::Incoming,
+    request::{Incoming, Party},
     response::{OnPanic, respond},
     state::{Platform, actor},
 };
-use crate::{access::Principal, gate::Pass, registry::Mounted};
+use crate::{
+    gate::{Actor, ActorId, Pass},
+    registry::{LINK, Mounted},
+    services::LinkError,
+};
 
 mod table;
 pub mod watchdog;
@@ -62,18 +67,16 @@ async fn admitted(
     begun: Instant,
 ) -> Result<HttpResponse, ApiError> {
     let Mounted { mount, deadline, .. } = &**mounted;
-    let identity = &mount.operation.identity;
-    let identified = match identity {
-        Identity::Permission(_) => identify(request, platform).await,
-        _ => Ok(None),
-    };
     // The gate comes before 401: whoever has no valid token is nobody to it.
-    let principal = identified.as_ref().ok().and_then(Option::as_ref);
+    let (actor, party) = match &mount.operation.identity {
+        Identity::Permission(_) => bearer(request, platform).await,
+        Identity::Signed(purpose) => holder(purpose, mounted, &values, platform),
+        _ => (None, Ok(Party::Nobody)),
+    };
     let extension = platform.extension(mounted.index).ok_or_else(|| ApiError::not_found("path"))?;
-    let actor = principal.map(|it| actor(it));
     let pass = platform.gate.admit(extension, actor.as_ref())?;
-    let principal = identified?;
-    permit(identity, principal.as_deref(), platform, context)?;
+    let party = party?;
+    permit(&mount.operation.identity, &party, platform, context)?;
     let in_flight =
         platform.load.enter(mounted.index).ok_or_else(|| ApiError::busy(&mounted.slug))?;
     let deadline = deadline.unwrap_or(platform.timeouts.request);
@@ -82,7 +85,7 @@ async fn admitted(
         payload,
         mounted: mounted.clone(),
         values,
-        principal,
+        party,
         id: context.id.clone(),
         peer: context.address,
         deadline: begun + deadline,
@@ -107,12 +110,14 @@ async fn admitted(
 /// What follows the gate: 401, 403, then the token's limit.
 fn permit(
     identity: &Identity,
-    principal: Option<&Principal>,
+    party: &Party,
     platform: &Platform,
     context: &Context,
 ) -> Result<(), ApiError> {
     let Identity::Permission(permission) = identity else { return Ok(()) };
-    let principal = principal.ok_or_else(|| ApiError::unauthorized("this needs a token"))?;
+    let Party::Bearer(principal) = party else {
+        return Err(ApiError::unauthorized("this needs a token"));
+    };
     if !principal.may(permission) {
         return Err(ApiError::forbidden(permission));
     }
@@ -125,12 +130,35 @@ fn permit(
     }
 }
 
-async fn identify(
-    request: &HttpRequest,
-    platform: &Platform,
-) -> Result<Option<Arc<Principal>>, ApiError> {
+/// Who is at the gate, and who then is let in: of nobody, and of a link that expired, no party.
+type Asking = (Option<Actor>, Result<Party, ApiError>);
+
+/// The bearer of the request's token.
+async fn bearer(request: &HttpRequest, platform: &Platform) -> Asking {
     let header = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
-    Ok(platform.access.identify(header).await?)
+    match platform.access.identify(header).await {
+        Ok(Some(principal)) => (Some(actor(&principal)), Ok(Party::Bearer(principal))),
+        Ok(None) => (None, Ok(Party::Nobody)),
+        Err(error) => (None, Err(error.into())),
+    }
+}
+
+/// Whoever follows a link; its account stands at the gate, also of one that expired.
+fn holder(purpose: &str, mounted: &Mounted, values: &[String], platform: &Platform) -> Asking {
+    let place = mounted.parameters.iter().position(|it| it == LINK);
+    let link = place.and_then(|it| values.get(it));
+    let opened = match (platform.links.get(mounted.index), link) {
+        (Some(key), Some(link)) => key.open(purpose, link, Utc::now()),
+        _ => Err(LinkError::Invalid),
+    };
+    let of = |account| Some(Actor::of_account(ActorId::account(account)));
+    match opened {
+        Ok(link) => (of(link.account), Ok(Party::Holder(link))),
+        Err(LinkError::Invalid) => (None, Err(ApiError::link_invalid())),
+        Err(error @ LinkError::Expired { account, .. }) => {
+            (of(account), Err(ApiError::link_expired(&error)))
+        }
+    }
 }
 
 /// Why a handler gave no answer.

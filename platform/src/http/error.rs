@@ -15,6 +15,7 @@ use super::dispatch::Missing;
 use crate::{
     access::{AccessError, AccountError, TokenError},
     gate::{self, Code, FlagError, SwitchError},
+    services::LinkError,
 };
 
 /// A request that cannot be answered as it was meant.
@@ -60,6 +61,16 @@ impl ApiError {
     /// A feature of the core that asks an extension which is not there.
     pub fn unavailable_feature(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "FEATURE_UNAVAILABLE", message)
+    }
+
+    /// Nobody signed this link, or not for this.
+    pub fn link_invalid() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "LINK_INVALID", "this link is not valid")
+    }
+
+    /// The link was good for a while.
+    pub fn link_expired(error: &LinkError) -> Self {
+        Self::new(StatusCode::GONE, "LINK_EXPIRED", format!("{error}; ask for another"))
     }
 
     /// The path has other methods.

@@ -61,7 +61,8 @@ async fn document(platform: Data<Platform>) -> HttpResponse {
 
 /// A route as its extension described it; answers stand in the envelope.
 fn described(mounted: &Mounted) -> Value {
-    let Operation { identity, summary, parameters, body, answers, .. } = &mounted.mount.operation;
+    let Operation { identity, summary, parameters, body, other_bodies, answers, .. } =
+        &mounted.mount.operation;
     let (security, permission) = match identity {
         Identity::Permission(permission) => (json!([{ "token": [] }]), json!(permission)),
         _ => (json!([]), Value::Null),
@@ -97,10 +98,13 @@ fn described(mounted: &Mounted) -> Value {
         "x-powernode-extension": mounted.slug,
         "x-powernode-permission": permission,
     });
-    if let (Some(operation), Some(body)) = (operation.as_object_mut(), body) {
-        let content =
-            json!({ "required": true, "content": { "application/json": { "schema": body } } });
-        operation.insert("requestBody".to_owned(), content);
+    let json = body.iter().map(|it| ("application/json", it));
+    let others = other_bodies.iter().map(|(media, it)| (media.as_str(), it));
+    let bodies =
+        json.chain(others).map(|(it, schema)| (it.to_owned(), json!({ "schema": schema })));
+    let bodies: Map<_, _> = bodies.collect();
+    if let (Some(operation), false) = (operation.as_object_mut(), bodies.is_empty()) {
+        operation.insert("requestBody".to_owned(), json!({ "required": true, "content": bodies }));
     }
     operation
 }

@@ -25,7 +25,7 @@ use powernode_abi::{
 };
 use tokio::time::Sleep;
 
-use crate::{access, registry::Mounted};
+use crate::{access, registry::Mounted, services::Link};
 
 /// What a body may cost.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,17 @@ pub struct BodyLimits {
     pub size: usize,
     /// How long the whole of it may take to arrive.
     pub time: Duration,
+}
+
+/// Who sent a request.
+#[derive(Clone, Debug)]
+pub enum Party {
+    /// Nobody whom the platform knows.
+    Nobody,
+    /// The bearer of a token.
+    Bearer(Arc<access::Principal>),
+    /// Whoever followed a link.
+    Holder(Link),
 }
 
 /// One request on its way to its handler.
@@ -47,7 +58,7 @@ pub struct Incoming {
     /// Values of the pattern's parameters, decoded, in order.
     pub values: Vec<String>,
     /// Who sent it.
-    pub principal: Option<Arc<access::Principal>>,
+    pub party: Party,
     /// Its id.
     pub id: Arc<str>,
     /// The sender's address.
@@ -174,18 +185,30 @@ impl RawRequest for Lent {
     }
 
     fn principal(&self) -> ROption<Principal<'_>> {
-        let principal = self.incoming.principal.as_deref();
-        principal
-            .map(|it| Principal {
+        ROption::RSome(match &self.incoming.party {
+            Party::Nobody => return ROption::RNone,
+            Party::Bearer(it) => Principal {
                 account: Id(it.account.into_bytes()),
                 user: it.user.map(|it| Id(it.into_bytes())).into(),
                 token: it.token_prefix.as_str().into(),
-            })
-            .into()
+            },
+            Party::Holder(it) => Principal {
+                account: Id(it.account.into_bytes()),
+                user: ROption::RNone,
+                token: "".into(),
+            },
+        })
+    }
+
+    fn link(&self) -> ROption<RStr<'_>> {
+        match &self.incoming.party {
+            Party::Holder(it) => ROption::RSome(it.claim.as_str().into()),
+            Party::Nobody | Party::Bearer(_) => ROption::RNone,
+        }
     }
 
     fn permitted(&self, permission: RStr<'_>) -> bool {
-        self.incoming.principal.as_ref().is_some_and(|it| it.may(permission.as_str()))
+        matches!(&self.incoming.party, Party::Bearer(it) if it.may(permission.as_str()))
     }
 
     fn identify(&self, account: ROption<Id>, tenant: RStr<'_>) {

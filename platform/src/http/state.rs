@@ -26,6 +26,7 @@ use crate::{
     config::Network,
     gate::{Actor, ActorId, Extension, FlagStore, Gate, StateSwitch},
     registry::{FaultLimit, Mounted, Registry},
+    services::LinkKey,
 };
 
 /// What handlers share.
@@ -66,6 +67,8 @@ pub struct Platform {
     pub draining: AtomicBool,
     /// The extensions' numbers at the gates, by their places in the registry.
     pub numbers: Vec<Option<Extension>>,
+    /// The keys of the extensions' links, by their places in the registry.
+    pub links: Vec<LinkKey>,
 }
 
 /// Times and sizes.

@@ -11,6 +11,9 @@ use crate::manifest::{Manifest, Refusal, Stage};
 /// Below it all routes stand.
 pub const CORE_PREFIX: &str = "/api/v1/";
 
+/// The parameter of a pattern that is the signed part of a link.
+pub const LINK: &str = "link";
+
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 /// Longest deadline that a route may ask for.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(600);
@@ -95,7 +98,11 @@ fn mount(
                 return Err(bad("undefined_permission", what));
             }
         }
-        Identity::Public | Identity::Extension => {}
+        Identity::Signed(_) if !parameters_of(&pattern).iter().any(|it| it == LINK) => {
+            let what = format!("it is for signed links, and its pattern has no `{{{LINK}}}`");
+            return Err(bad("bad_route", what));
+        }
+        Identity::Public | Identity::Extension | Identity::Signed(_) => {}
     }
     let deadline = operation.deadline_ms.map(|it| Duration::from_millis(it).min(LONGEST_DEADLINE));
     let parameters = parameters_of(&pattern);

@@ -94,6 +94,22 @@ impl RawAccounts for Accounts {
             Ok(json(&rows.await?)?)
         })
     }
+
+    fn all(&self, after: ROption<Id>, limit: u32) -> PFuture<Res<RString>> {
+        let core = self.core.clone();
+        let after = after.map(|it| Uuid::from_bytes(it.0)).unwrap_or(Uuid::nil());
+        answer(async move {
+            let rows = core.read(move |conn| {
+                core_accounts::table
+                    .filter(core_accounts::id.gt(after))
+                    .order(core_accounts::id)
+                    .limit(i64::from(limit.min(MOST)))
+                    .select(Account::as_select())
+                    .load(conn)
+            });
+            Ok(json(&rows.await?)?)
+        })
+    }
 }
 
 fn uuids(ids: RSlice<'_, Id>) -> Vec<Uuid> {

@@ -16,6 +16,7 @@ use powernode_plugin_api::{Db, db::RunError};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     digest::{SHA256, digest},
+    hkdf::{HKDF_SHA256, Prk, Salt},
     rand::{SecureRandom, SystemRandom},
 };
 
@@ -25,9 +26,10 @@ use crate::db::{Vault, schema::core_secrets};
 /// Length of a master key, in bytes.
 const KEY_LEN: usize = 32;
 
-/// The key that secrets are encrypted with.
+/// The key that secrets are encrypted with, and that the keys of links are derived from.
 pub struct MasterKey {
     key: LessSafeKey,
+    links: Prk,
     id: String,
 }
 
@@ -80,7 +82,8 @@ impl MasterKey {
         let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| KeyError::Malformed)?;
         let fingerprint = digest(&SHA256, &[b"powernode master key ".as_slice(), &bytes].concat());
         let id = fingerprint.as_ref().iter().take(8).map(|it| format!("{it:02x}")).collect();
-        Ok(Self { key: LessSafeKey::new(key), id })
+        let links = Salt::new(HKDF_SHA256, b"powernode links").extract(&bytes);
+        Ok(Self { key: LessSafeKey::new(key), links, id })
     }
 
     /// A new random key, as text.
@@ -97,6 +100,11 @@ impl MasterKey {
     /// What tells it from other keys, and gives nothing of it away.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What the keys of links are derived from.
+    pub(super) fn links(&self) -> &Prk {
+        &self.links
     }
 
     /// Looks whether all stored secrets belong to `key`.

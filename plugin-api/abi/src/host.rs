@@ -212,8 +212,20 @@ pub trait RawAccounts: Send + Sync + 'static {
     /// Users by id within one account, as a JSON array; those of others are left out.
     fn users(&self, account: Id, ids: RSlice<'_, Id>) -> PFuture<Res<RString>>;
     /// All users of one account, as a JSON array, by id, after `after`, at most `limit`.
-    #[sabi(last_prefix_field)]
     fn users_of(&self, account: Id, after: ROption<Id>, limit: u32) -> PFuture<Res<RString>>;
+    /// All accounts, as a JSON array, by id, after `after`, at most `limit`.
+    #[sabi(last_prefix_field)]
+    fn all(&self, after: ROption<Id>, limit: u32) -> PFuture<Res<RString>>;
+}
+
+/// Links that somebody without a login may follow; each extension signs with a key of its own.
+#[sabi_trait]
+pub trait RawLinks: Send + Sync + 'static {
+    /// Signs what a link says of `account`, for the routes of one purpose.
+    ///
+    /// `expires` counts microseconds since 1970-01-01 00:00 UTC; 0 is never.
+    #[sabi(last_prefix_field)]
+    fn sign(&self, purpose: RStr<'_>, account: Id, claim: RStr<'_>, expires: i64) -> Res<RString>;
 }
 
 /// The log service, shared.
@@ -230,6 +242,9 @@ pub type FlagsObject = RawFlags_TO<RArc<()>>;
 pub type MetricsObject = RawMetrics_TO<RArc<()>>;
 /// The accounts service, shared.
 pub type AccountsObject = RawAccounts_TO<RArc<()>>;
+
+/// The service of signed links, shared.
+pub type LinksObject = RawLinks_TO<RArc<()>>;
 
 /// The services that one extension gets.
 #[sabi_trait]
@@ -252,6 +267,8 @@ pub trait RawHost: Send + Sync + 'static {
     fn flags(&self) -> FlagsObject;
     /// Its metrics.
     fn metrics(&self) -> MetricsObject;
+    /// Signed links.
+    fn links(&self) -> LinksObject;
     /// Accounts and users.
     #[sabi(last_prefix_field)]
     fn accounts(&self) -> AccountsObject;

@@ -51,8 +51,11 @@ pub trait RawRequest: 'static {
     fn request_id(&self) -> RStr<'_>;
     /// The sender's address, behind trusted proxies.
     fn peer(&self) -> RStr<'_>;
-    /// Who sent it; none on a public route without a token, and where the extension identifies.
+    /// Who sent it; none on a public route, and where the extension identifies. On a route for
+    /// signed links it is the link's account, without a user and without a token.
     fn principal(&self) -> ROption<Principal<'_>>;
+    /// What the signed link says that was followed; none on other routes.
+    fn link(&self) -> ROption<RStr<'_>>;
     /// Whether the sender holds a permission.
     fn permitted(&self, permission: RStr<'_>) -> bool;
     /// On a route whose extension identifies: who it is, for logs and audit.

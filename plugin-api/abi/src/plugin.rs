@@ -13,7 +13,7 @@ use abi_stable::{
 };
 
 use crate::{
-    data::{JobObject, MigrationDef},
+    data::MigrationDef,
     error::Res,
     future::PFuture,
     host::{HostObject, Id},
@@ -30,7 +30,7 @@ pub mod tier {
     pub const DEMO: u32 = 2;
 }
 
-/// A seed: rows that an extension brings, written again without harm.
+/// A seed: rows that an extension brings; a second run changes nothing.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct SeedDef {
@@ -38,8 +38,8 @@ pub struct SeedDef {
     pub name: RString,
     /// One of [`tier`].
     pub tier: u32,
-    /// Writes the rows, inside one transaction.
-    pub job: JobObject,
+    /// Writes what is missing, when it is polled; answers how many rows.
+    pub work: PFuture<Res<u64>>,
 }
 
 /// An extension, running in the platform.

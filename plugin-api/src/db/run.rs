@@ -7,7 +7,7 @@ use std::{
 };
 
 use powernode_abi::{
-    ConnMut, DbObject, Guarded, JobObject,
+    ConnMut, DbObject, Guarded,
     data::{self, RawJob, mode, outcome},
     guard::{drop_guarded, panic_text},
     lend::lend,
@@ -43,18 +43,6 @@ where
         }),
         (_, Err(panic)) => Err(RunError::from(panic).into()),
     }
-}
-
-/// A job for the platform to run when it likes; what goes wrong is logged here, and rolled back there.
-pub(crate) fn detached<E, F>(work: F) -> JobObject
-where
-    F: FnOnce(&mut HostConnection) -> Result<(), E> + Send + 'static,
-    E: fmt::Display + Send + 'static,
-{
-    let logged = |conn: &mut HostConnection| {
-        work(conn).inspect_err(|error| tracing::error!("a seed failed: {error}"))
-    };
-    data::job(Job { work: Guarded::new(Some(logged)), slot: Slot::default(), depth: 1 })
 }
 
 /// How a closure ended.

@@ -155,6 +155,34 @@ fn rows_logs_metrics_and_accounts_are_there() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_link_names_its_account_until_it_expires() -> Result<()> {
+    const ACCOUNT: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let instance = setup(&[ONE, OTHER])?.start()?;
+    let client = instance.operator();
+    let sign = |expires: &str| -> Result<String> {
+        let path = format!("/api/v1/{ONE}/links/{ACCOUNT}{expires}");
+        let signed = client.send("POST", &path, &[], b"what it says".to_vec())?;
+        Ok(signed.data().as_str().unwrap_or_default().to_owned())
+    };
+    let follow = |slug: &str, link: &str| get(&client, slug, &format!("links/{link}/followed"));
+    // The operator's token counts for nothing here.
+    let expected =
+        json!({ "account": ACCOUNT, "user": null, "link": "what it says", "permitted": false });
+    for link in [sign("")?, sign("?4102444800")?] {
+        let found = follow(ONE, &link)?;
+        ensure!(found.data() == expected, "{}", found.text());
+        let foreign = follow(OTHER, &link)?;
+        ensure!(foreign.failure() == "404 LINK_INVALID", "{}", foreign.text());
+    }
+    let late = follow(ONE, &sign("?86400")?)?;
+    ensure!(late.failure() == "410 LINK_EXPIRED", "{}", late.text());
+    ensure!(late.text().contains("expired at 1970-01-02T00:00:00Z"), "{}", late.text());
+    let long = client.send("POST", &format!("/api/v1/{ONE}/links/{ACCOUNT}"), &[], vec![b'x'; 201]);
+    ensure!(long?.status == 413);
+    Ok(())
+}
+
 fn rows(instance: &Instance) -> Result<()> {
     let client = instance.operator();
     let path = format!("/api/v1/{ONE}/notes");

@@ -19,6 +19,7 @@ pub(crate) fn plant(bench: &mut Bench) -> Result<()> {
         ("start hangs", "start_hang", "start timed_out"),
         ("route without identity", "undeclared_identity", "register undeclared_identity"),
         ("permission that nobody defines", "undefined_permission", "register undefined_permission"),
+        ("route for links without one", "unlinked_route", "register bad_route"),
         ("route twice", "duplicate_route", "register duplicate_route"),
         ("route of somebody else", "foreign_route", "register foreign_route"),
         ("route of the core", "reserved_route", "register foreign_route"),

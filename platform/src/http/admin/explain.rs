@@ -57,6 +57,8 @@ struct Route {
 #[serde(rename_all = "snake_case")]
 enum Answerer {
     Permission(String),
+    /// A link that was signed for this purpose.
+    Signed(String),
     Public,
     Extension,
 }
@@ -92,6 +94,7 @@ async fn explain(
     let identity = match &found.mount.operation.identity {
         Identity::Permission(permission) => Answerer::Permission(permission.clone()),
         Identity::Extension => Answerer::Extension,
+        Identity::Signed(purpose) => Answerer::Signed(purpose.clone()),
         Identity::Public | Identity::Undeclared => Answerer::Public,
     };
     let route = Route { method: found.mount.method.clone(), pattern: found.mount.pattern.clone() };
