@@ -9,7 +9,8 @@ use crate::{
         campaigns::{self, Campaigns},
         contents,
         email_lists::{self, EmailLists},
-        subscribers, subscriptions,
+        subscribers,
+        subscriptions::{self, CONFIRM, Purpose, UNSUBSCRIBE},
     },
     models::{Campaign, campaign, content, subscriber},
     permissions::{
@@ -108,9 +109,9 @@ fn mount_subscribers(routes: &mut Routes<Marketing>) {
     routes.put(one, subscribers::update).permission(manage).summary("Change a subscriber");
     routes.delete(one, subscribers::remove).permission(manage).summary("Remove a subscriber");
     routes
-        .get(&format!("{one}/token"), subscribers::token)
+        .get(&format!("{one}/links"), subscribers::links)
         .permission(manage)
-        .summary("Show what the owner of an address confirms with");
+        .summary("Make the links that the owner of an address follows");
     routes
         .post(&format!("{one}/bounce"), subscribers::bounce)
         .permission(manage)
@@ -126,15 +127,16 @@ fn mount_subscribers(routes: &mut Routes<Marketing>) {
 }
 
 fn mount_subscriptions(routes: &mut Routes<Marketing>) {
-    let one = "subscriptions/{token}";
-    routes.get(one, subscriptions::show).public().summary("Show a subscription to its owner");
-    for (verb, step, summary) in [
-        ("confirm", &subscriber::CONFIRM, "Confirm a subscription"),
-        ("unsubscribe", &subscriber::UNSUBSCRIBE, "End a subscription by its owner"),
+    for (Purpose { name, step, .. }, summary) in [
+        (&CONFIRM, "Confirm a subscription"),
+        (&UNSUBSCRIBE, "End a subscription by its owner"),
     ] {
-        let take = move |call: Call<Marketing>, token: Path<String>| {
-            subscriptions::take(call, token, step)
-        };
-        routes.post(&format!("{one}/{verb}"), take).public().summary(summary);
+        let path = format!("subscriptions/{{link}}/{name}");
+        routes
+            .get(&path, subscriptions::show)
+            .signed(name)
+            .summary("Show a subscription to its owner");
+        let take = move |call: Call<Marketing>| subscriptions::take(call, step);
+        routes.post(&path, take).signed(name).summary(summary);
     }
 }

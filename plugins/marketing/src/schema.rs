@@ -83,7 +83,6 @@ diesel::table! {
         custom_fields -> Jsonb,
         preferences -> Jsonb,
         status -> Text,
-        confirmation_token -> Text,
         subscribed_at -> Nullable<Timestamptz>,
         unsubscribed_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,

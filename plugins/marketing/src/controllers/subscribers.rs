@@ -4,6 +4,7 @@ use powernode_plugin_api::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::subscriptions::{CONFIRM, Link, Purpose, UNSUBSCRIBE};
 use crate::{
     Marketing,
     models::{
@@ -93,16 +94,22 @@ pub async fn bounce(
     call.db().transaction(job).await.map(Json)
 }
 
-/// What the owner of an address may confirm and unsubscribe with.
+/// What the owner of an address follows, without a login.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Token {
-    pub confirmation_token: String,
+pub struct Links {
+    /// For those alone who wait for a confirmation.
+    pub confirm: Option<Link>,
+    pub unsubscribe: Link,
 }
 
-/// `GET /email_lists/{id}/subscribers/{subscriber_id}/token`.
-pub async fn token(call: Call<Marketing>, Path(Both(list, id)): Ids) -> Result<Json<Token>> {
-    let account = call.account()?;
-    let job = move |conn: &mut _| subscribers::find(conn, account, (list, id));
+/// `GET /email_lists/{id}/subscribers/{subscriber_id}/links`.
+pub async fn links(call: Call<Marketing>, Path(Both(list, id)): Ids) -> Result<Json<Links>> {
+    let actor = Actor::of(&call)?;
+    let job = move |conn: &mut _| subscribers::find(conn, actor.account, (list, id));
     let subscriber = call.db().read(job).await?;
-    Ok(Json(Token { confirmation_token: subscriber.confirmation_token }))
+    let link = |purpose: &Purpose| purpose.link(call.host(), actor, subscriber.id);
+    Ok(Json(Links {
+        confirm: (subscriber.status == Status::Pending).then(|| link(&CONFIRM)).transpose()?,
+        unsubscribe: link(&UNSUBSCRIBE)?,
+    }))
 }

@@ -68,9 +68,6 @@ pub struct Subscriber {
     pub custom_fields: AsJson<Map<String, Value>>,
     pub preferences: AsJson<Map<String, Value>>,
     pub status: Status,
-    /// Whoever holds it may confirm and unsubscribe.
-    #[serde(skip)]
-    pub confirmation_token: String,
     pub subscribed_at: Option<DateTime<Utc>>,
     pub unsubscribed_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
@@ -170,7 +167,6 @@ impl Subscriber {
             custom_fields: AsJson(new.custom_fields),
             preferences: AsJson(new.preferences),
             status,
-            confirmation_token: Uuid::new_v4().simple().to_string(),
             subscribed_at: (status == Subscribed).then_some(now),
             unsubscribed_at: None,
             created_at: now,

@@ -35,6 +35,9 @@ pub struct Filter {
     pub search: Option<String>,
 }
 
+/// What a subscriber is called where its owner reads it.
+const SUBSCRIPTION: &str = "subscription";
+
 /// A subscription, as the owner of the address sees it.
 #[derive(Debug, Queryable, Serialize, JsonSchema)]
 pub struct Subscription {
@@ -167,33 +170,39 @@ pub fn remove(
     Ok(())
 }
 
-/// What the holder of a token subscribed to.
-pub fn subscription(conn: &mut HostConnection, token: &str) -> Result<Subscription> {
-    let row = subscribers::table
-        .inner_join(lists::table)
-        .filter(subscribers::confirmation_token.eq(token))
-        .select((lists::name, subscribers::email, subscribers::status))
-        .first(conn);
-    row.optional()?.ok_or_else(|| Error::not_found("subscription"))
-}
-
-/// Takes a step for the holder of a token. A link may be followed twice: nothing happens then.
-pub fn take_by_token(
+/// What the owner of an address subscribed to.
+pub fn subscription(
     conn: &mut HostConnection,
-    token: &str,
-    step: &Step<Status>,
-    now: chrono::DateTime<chrono::Utc>,
+    account: Uuid,
+    id: Id<Subscriber>,
 ) -> Result<Subscription> {
     let row = subscribers::table
-        .filter(subscribers::confirmation_token.eq(token))
+        .inner_join(lists::table)
+        .filter(subscribers::account_id.eq(account))
+        .filter(subscribers::id.eq(id))
+        .select((lists::name, subscribers::email, subscribers::status))
+        .first(conn);
+    row.optional()?.ok_or_else(|| Error::not_found(SUBSCRIPTION))
+}
+
+/// Takes a step for the owner of an address. A link may be followed twice: nothing happens then.
+pub fn take_by_link(
+    conn: &mut HostConnection,
+    actor: Actor,
+    id: Id<Subscriber>,
+    step: &Step<Status>,
+) -> Result<Subscription> {
+    let row = subscribers::table
+        .filter(subscribers::account_id.eq(actor.account))
+        .find(id)
         .select(Subscriber::as_select());
     let row: Option<Subscriber> = for_update(row).get_result(conn).optional()?;
-    let mut subscriber = row.ok_or_else(|| Error::not_found("subscription"))?;
+    let mut subscriber = row.ok_or_else(|| Error::not_found(SUBSCRIPTION))?;
     if subscriber.status != step.to {
-        subscriber.take(step, now)?;
+        subscriber.take(step, actor.now)?;
         save(conn, &subscriber)?;
     }
-    subscription(conn, token)
+    subscription(conn, actor.account, id)
 }
 
 /// One subscriber, held until the transaction ends.

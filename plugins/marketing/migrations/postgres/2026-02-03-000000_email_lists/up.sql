@@ -23,7 +23,6 @@ CREATE TABLE marketing_email_subscribers (
     custom_fields jsonb NOT NULL,
     preferences jsonb NOT NULL,
     status text NOT NULL,
-    confirmation_token text NOT NULL UNIQUE,
     subscribed_at timestamptz,
     unsubscribed_at timestamptz,
     created_at timestamptz NOT NULL,

@@ -23,7 +23,6 @@ CREATE TABLE marketing_email_subscribers (
     custom_fields TEXT NOT NULL,
     preferences TEXT NOT NULL,
     status TEXT NOT NULL,
-    confirmation_token TEXT NOT NULL UNIQUE,
     subscribed_at TEXT,
     unsubscribed_at TEXT,
     created_at TEXT NOT NULL,

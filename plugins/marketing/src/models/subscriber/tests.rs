@@ -42,14 +42,6 @@ fn a_list_asks_for_a_confirmation_unless_told_otherwise() {
     assert_eq!((status(true), status(false)), (Pending, Subscribed));
 }
 
-#[test]
-fn tokens_differ_and_stay_out_of_the_answer() {
-    let (one, other) = (subscriber(true, json!({})).unwrap(), subscriber(true, json!({})).unwrap());
-    assert_ne!(one.confirmation_token, other.confirmation_token);
-    let shown = serde_json::to_string(&one).unwrap();
-    assert!(!shown.contains(&one.confirmation_token), "{shown}");
-}
-
 #[track_caller]
 fn invalid(fields: Value, expected: &str) {
     let error = subscriber(true, fields).unwrap_err();
