@@ -27,7 +27,8 @@ const PROOFS: &[Proof] = &[
     by_list("toggle_under_load", &["-p", "powernode-tests", "--test", "toggle_under_load"]),
     by_list("diesel_checks_sqlite", &["-p", "powernode-tests", "--test", "diesel_checks"]),
     by_list("diesel_checks_postgres", &["-p", "powernode-tests", "--test", "diesel_checks"]),
-    by_list("confinement_sqlite", &["-p", "powernode", "--lib", "db::sqlite"]),
+    by_list("confinement_sqlite", &["-p", "powernode-tests", "--test", "confinement"]),
+    by_list("confinement_postgres", &["-p", "powernode-tests", "--test", "confinement"]),
 ];
 
 const fn by_list(name: &'static str, test: &'static [&'static str]) -> Proof {

@@ -23,4 +23,7 @@ pub use self::{
     rows::{MAX_BYTES, MAX_ROWS, TooLarge},
     settings::{Confinement, DatabaseSettings, Durability},
 };
-pub(crate) use self::{principal::REFERABLE, session::Session};
+pub(crate) use self::{
+    principal::REFERABLE,
+    session::{Session, refused},
+};

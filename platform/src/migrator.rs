@@ -21,7 +21,7 @@ pub use self::{
     error::MigrationError,
     plan::{Outcome, Pending, Plan, Step},
 };
-use crate::db::{Engine, Principal, Session};
+use crate::db::{Engine, Principal, Session, refused};
 
 /// The migrations that an extension brings.
 #[derive(Clone, Debug)]
@@ -186,6 +186,7 @@ impl Migrator {
                 let after = session.shape(principal).map_err(failed)?;
                 let faults = before.faults_until(&after);
                 if !faults.is_empty() {
+                    refused(session, principal, text, &faults.join("; "));
                     return Err(MigrationError::Foreign {
                         slug: principal.slug().to_owned(),
                         version: def.version.to_string(),

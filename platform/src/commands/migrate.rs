@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Output, runtime};
-use crate::{boot, config::Settings, migrator::Migrator};
+use crate::{boot, config::Settings, migrator::Migrator, telemetry::Telemetry};
 
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
@@ -20,6 +20,8 @@ impl Migrate {
         if self.dry_run {
             return dry_run(settings, output);
         }
+        // What is refused to an extension stands in the log alone, with its owner.
+        let _telemetry = Telemetry::init("warn", settings.log.format)?;
         let runtime = runtime()?;
         let core = boot::core(settings, runtime.handle())?;
         let booted = boot::extensions(core, settings, runtime.handle())?;

@@ -26,31 +26,24 @@ impl Owners {
         known.insert(principal.prefix().into(), principal.clone());
     }
 
-    /// The first name in `text` that belongs to another than `principal`, with its owner.
+    /// The first name in `text` that belongs to another extension than `principal`, or to the core, with its owner.
     pub(crate) fn foreign(&self, principal: &Principal, text: &str) -> Option<(String, String)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let owner = |word: &str| {
             if principal.owns(word) {
                 return None;
             }
-            if Principal::core().owns(word) {
-                return Some(Principal::core().described());
+            // A schema is called like the prefix of its tables.
+            let core = Principal::core();
+            if core.owns(word) || word == core.slug() {
+                return Some(core.described());
             }
-            // The longest prefix wins, and a schema is called like its prefix.
+            // The longest prefix wins.
             let mut others = known.values().rev().filter(|it| it.slug() != principal.slug());
-            others
-                .find(|it| it.owns(word) || it.owns(&format!("{word}_x")))
-                .map(Principal::described)
+            let other = others.find(|it| it.owns(word) || it.owns(&format!("{word}_x")));
+            other.map(Principal::described)
         };
-        let of_database = |word: &str| {
-            let begins = |it: &str| word.to_ascii_lowercase().starts_with(it);
-            let found = ["pg_", "sqlite_", "information_schema"].iter().any(|it| begins(it));
-            found.then(|| "the database itself".to_owned())
-        };
-        let find = |owner: &dyn Fn(&str) -> Option<String>| {
-            words(text).find_map(|word| Some((word.to_owned(), owner(word)?)))
-        };
-        find(&owner).or_else(|| find(&of_database))
+        words(text).find_map(|word| Some((word.to_owned(), owner(word)?)))
     }
 
     /// Says in the log what `principal` tried, and whose it is.
@@ -58,9 +51,13 @@ impl Owners {
         if error.kind != kind::DENIED {
             return;
         }
-        let found =
-            self.foreign(principal, &error.message).or_else(|| self.foreign(principal, sql));
-        let (slug, message) = (principal.slug(), error.message.as_str());
+        let message = error.message.as_str();
+        let found = self
+            .foreign(principal, message)
+            .or_else(|| self.foreign(principal, sql))
+            .or_else(|| of_database(message))
+            .or_else(|| of_database(sql));
+        let slug = principal.slug();
         match found {
             Some((table, owner)) => tracing::warn!(
                 extension = slug,
@@ -71,10 +68,18 @@ impl Owners {
             None => tracing::warn!(
                 extension = slug,
                 owner = "the platform",
-                "Refused extension `{slug}`: it belongs to the platform alone: {message}"
+                "Refused extension `{slug}`: what it tried belongs to the platform alone: {message}"
             ),
         }
     }
+}
+
+/// The first name in `text` that belongs to SQLite or to PostgreSQL.
+fn of_database(text: &str) -> Option<(String, String)> {
+    let begins = |word: &str, it: &&str| word.to_ascii_lowercase().starts_with(it);
+    let own =
+        |word: &&str| ["pg_", "sqlite_", "information_schema"].iter().any(|it| begins(word, it));
+    words(text).find(own).map(|word| (word.to_owned(), "the database itself".to_owned()))
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -103,7 +108,9 @@ mod tests {
         check("DELETE FROM core_users", Some(("core_users", "the core")));
         check("x.supply_chain_orders", Some(("supply_chain_orders", "extension `supply-chain`")));
         check("UPDATE pg_class, blog_posts", Some(("blog_posts", "extension `blog`")));
-        check("UPDATE pg_class", Some(("pg_class", "the database itself")));
+        check("permission denied for schema core", Some(("core", "the core")));
+        check("UPDATE pg_class", None);
+        assert_eq!(of_database("UPDATE pg_class").map(|it| it.0).as_deref(), Some("pg_class"));
         check("SELECT * FROM shop_items JOIN blogs", None);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use powernode_abi::DbError;
+use powernode_abi::{DbError, data::kind};
 
-use super::Principal;
+use super::{Principal, owners::Owners};
 
 /// Rows of text, as the ledger has them.
 pub(crate) type TextRows = Vec<Vec<String>>;
@@ -41,8 +41,15 @@ pub(crate) trait Session {
     fn unbook(&mut self, principal: &Principal, version: &str) -> Result<(), DbError>;
     /// The type of a moment's column.
     fn moment(&self) -> &'static str;
+    /// Whose what is, for the log.
+    fn owners(&self) -> &Owners;
     /// Whether a table of the platform's exists.
     fn has_table(&mut self, name: &str) -> Result<bool, DbError>;
+}
+
+/// Says in the log what a migration of `principal`'s did and may not.
+pub(crate) fn refused(session: &dyn Session, principal: &Principal, sql: &str, faults: &str) {
+    session.owners().refused(principal, sql, &DbError::new(kind::DENIED, faults));
 }
 
 /// What stands in a database, as seen by one principal.

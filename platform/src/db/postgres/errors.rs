@@ -27,11 +27,15 @@ pub(super) fn db_error(error: Error) -> DbError {
 }
 
 /// How the server refuses what somebody may not do.
-const DENIALS: [&str; 6] = [
+const DENIALS: [&str; 10] = [
     "permission denied",
     "must be owner of",
     "must be superuser",
     "must be member of",
+    "must be a member of",
+    "must be a superuser",
+    "Only roles with",
+    "invalid transaction termination",
     "must be able to SET ROLE",
     "cannot insert multiple commands",
 ];

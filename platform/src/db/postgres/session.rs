@@ -14,6 +14,7 @@ use super::{
 };
 use crate::db::{
     Principal,
+    owners::Owners,
     session::{Session, Shape, TextRows},
 };
 
@@ -246,6 +247,10 @@ impl Session for Migrating {
 
     fn moment(&self) -> &'static str {
         "TIMESTAMPTZ"
+    }
+
+    fn owners(&self) -> &Owners {
+        &self.postgres.owners
     }
 
     fn has_table(&mut self, name: &str) -> Result<bool, DbError> {

@@ -83,6 +83,11 @@ impl Connection {
         self.broken
     }
 
+    /// Whose what is.
+    pub(super) fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
     /// Runs `job` for `principal`, and leaves no transaction behind.
     pub(super) fn run_job(
         &mut self,

@@ -15,6 +15,8 @@ pub(super) fn db_error(failure: Failure) -> DbError {
     }
 }
 
+const SOONER: [&str; 2] = ["may not be modified", "cannot VACUUM from within a transaction"];
+
 fn raw_error(error: &RawError) -> DbError {
     const NO_SPACE: i32 = 28;
     const NO_QUOTA: i32 = 122;
@@ -40,6 +42,10 @@ fn raw_error(error: &RawError) -> DbError {
         (_, ffi::SQLITE_READONLY) => kind::READ_ONLY,
         (_, ffi::SQLITE_INTERRUPT) => kind::CANCELLED,
         (_, ffi::SQLITE_AUTH) => kind::DENIED,
+        // What SQLite refuses before it asks whether somebody may.
+        (_, ffi::SQLITE_ERROR) if SOONER.iter().any(|it| error.message.contains(it)) => {
+            kind::DENIED
+        }
         (_, ffi::SQLITE_TOOBIG | ffi::SQLITE_NOMEM) => kind::TOO_LARGE,
         (_, ffi::SQLITE_NOTADB | ffi::SQLITE_CORRUPT | ffi::SQLITE_CANTOPEN) => kind::CLOSED,
         _ => kind::OTHER,

@@ -7,9 +7,10 @@ use powernode_abi::{
     data::{kind, tag},
 };
 
-use super::{Opener, authorizer::mentions};
+use super::{Connection, Opener, authorizer::mentions};
 use crate::db::{
     Principal, REFERABLE,
+    owners::Owners,
     rows::Rows,
     session::{Session, Shape, TextRows},
 };
@@ -115,6 +116,10 @@ impl Session for r2d2::PooledConnection<Opener> {
 
     fn moment(&self) -> &'static str {
         "TEXT"
+    }
+
+    fn owners(&self) -> &Owners {
+        Connection::owners(self)
     }
 
     fn has_table(&mut self, name: &str) -> Result<bool, DbError> {
