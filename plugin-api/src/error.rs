@@ -3,7 +3,7 @@
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use powernode_abi::{AbiError, RawBody, RawResponse, error};
+use powernode_abi::{AbiError, Header, RawBody, RawResponse, error};
 use serde::Serialize;
 
 use crate::db::RunError;
@@ -13,8 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure with the status that the client gets.
 ///
-/// `?` turns a database error into one: no row is 404, a unique constraint 409,
-/// anything else 500 (whose cause goes to the log and not to the client).
+/// `?` turns a database error into one: no row is 404, a unique constraint 409, a database
+/// that is busy or cannot be reached 503 with Retry-After, anything else 500 (whose cause goes to the log and not to the client).
 #[derive(Debug)]
 pub struct Error {
     status: u16,
@@ -114,6 +114,11 @@ impl Error {
         }
     }
 
+    /// 503: no connection of the database became free in time.
+    fn busy() -> Self {
+        Self::new(503, "DATABASE_BUSY", "the database is busy; try again")
+    }
+
     /// The status.
     pub fn status(&self) -> u16 {
         self.status
@@ -151,10 +156,13 @@ impl Error {
             request_id,
         })
         .unwrap_or_default();
+        // What is over soon says when to come again.
+        let again = Header { name: "retry-after".into(), value: "1".into() };
+        let headers = if self.status == 503 { vec![again] } else { Vec::new() };
         RawResponse {
             status: self.status,
             content_type: "application/json".into(),
-            headers: Vec::new().into(),
+            headers: headers.into(),
             body: RawBody::Bytes(body.into()),
         }
     }
@@ -193,6 +201,16 @@ impl From<DieselError> for Error {
             DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
                 Self::conflict("something that this refers to does not exist, or is still in use")
             }
+            DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _) => {
+                Self { cause: Some(error.into()), ..Self::busy() }
+            }
+            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => {
+                let message = "the database cannot be reached; try again";
+                Self {
+                    cause: Some(error.into()),
+                    ..Self::new(503, "DATABASE_UNAVAILABLE", message)
+                }
+            }
             _ => Self::internal(error),
         }
     }
@@ -201,7 +219,7 @@ impl From<DieselError> for Error {
 impl From<RunError> for Error {
     fn from(error: RunError) -> Self {
         match error {
-            RunError::Pool(_) => Self::new(503, "DATABASE_BUSY", "the database is busy; try again"),
+            RunError::Pool(text) => Self { cause: Some(text.into()), ..Self::busy() },
             RunError::Database(error) => error.into(),
             error => Self::internal(error),
         }

@@ -44,7 +44,7 @@ impl Cluster {
             .get_or_init(|| {
                 if program("postgres").exists() {
                     return Some(
-                        Self::start()
+                        Self::start(&[], |_| Ok(()))
                             .unwrap_or_else(|error| panic!("PostgreSQL did not start: {error:#}")),
                     );
                 }
@@ -52,6 +52,51 @@ impl Cluster {
                 None
             })
             .as_ref()
+    }
+
+    /// A server of its own that speaks TLS alone, with a certificate for `localhost`; `None` as with
+    /// [`Cluster::shared`]. It ends with this process.
+    ///
+    /// # Errors
+    ///
+    /// What `openssl` or the server says.
+    pub fn with_tls() -> Result<Option<Self>> {
+        if Self::shared().is_none() {
+            return Ok(None);
+        }
+        let settings = ["ssl=on", "ssl_cert_file=../server.crt", "ssl_key_file=../server.key"];
+        Self::start(&settings, |folder| {
+            authority(folder, "ca")?;
+            authority(folder, "other")?;
+            let path = |name: &str| folder.join(name).into_os_string();
+            run(openssl("req")
+                .args(["-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"])
+                .arg("-keyout")
+                .arg(path("server.key"))
+                .arg("-out")
+                .arg(path("server.csr")))?;
+            fs::write(path("names"), "subjectAltName=DNS:localhost")?;
+            run(openssl("x509")
+                .args(["-req", "-days", "1", "-CAcreateserial"])
+                .arg("-in")
+                .arg(path("server.csr"))
+                .arg("-out")
+                .arg(path("server.crt"))
+                .arg("-CA")
+                .arg(path("ca.crt"))
+                .arg("-CAkey")
+                .arg(path("ca.key"))
+                .arg("-extfile")
+                .arg(path("names")))?;
+            let hba = "local all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n\
+                       hostssl all all ::1/128 scram-sha-256\n";
+            fs::write(folder.join("data/pg_hba.conf"), hba)?;
+            if rustix::process::geteuid().is_root() {
+                std::os::unix::fs::chown(folder.join("server.key"), Some(NOBODY), Some(NOBODY))?;
+            }
+            Ok(())
+        })
+        .map(Some)
     }
 
     /// The address of a new, empty database.
@@ -151,7 +196,8 @@ impl Cluster {
         &self.folder
     }
 
-    fn start() -> Result<Self> {
+    /// Starts a server with these settings, once `configure` did the rest in its folder.
+    fn start(settings: &[&str], configure: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         remove_left_overs();
         let folder = tempfile::Builder::new().prefix("powernode-postgres-").tempdir()?.keep();
         if rustix::process::geteuid().is_root() {
@@ -165,6 +211,7 @@ impl Cluster {
             .arg(&password)
             .arg("-D")
             .arg(&data))?;
+        configure(&folder)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut server = unprivileged(&folder, "postgres");
         server
@@ -173,6 +220,7 @@ impl Cluster {
             .arg("-k")
             .arg(&folder)
             .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .stdout(Stdio::null())
             .stderr(fs::File::create(folder.join("log"))?);
         // The server ends with the thread that started it, which lasts as long as the process.
@@ -205,6 +253,23 @@ impl Cluster {
         }
         bail!("not ready in time: {}", fs::read_to_string(self.folder.join("log"))?)
     }
+}
+
+/// Makes an authority, `<name>.crt` and `<name>.key`.
+fn authority(folder: &Path, name: &str) -> Result<()> {
+    let subject = format!("/CN={name}");
+    run(openssl("req")
+        .args(["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", &subject])
+        .arg("-keyout")
+        .arg(folder.join(format!("{name}.key")))
+        .arg("-out")
+        .arg(folder.join(format!("{name}.crt"))))
+}
+
+fn openssl(command: &str) -> Command {
+    let mut openssl = Command::new("openssl");
+    openssl.arg(command);
+    openssl
 }
 
 /// A program of PostgreSQL's, without root's rights, that ends with us.

@@ -9,6 +9,7 @@ use actix_web::{
         header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
+use powernode_plugin_api::db::RunError;
 use serde::Serialize;
 
 use super::dispatch::Missing;
@@ -166,9 +167,18 @@ impl ApiError {
     }
 
     /// Something of the platform's own failed; the cause goes to the log alone.
+    ///
+    /// A database without a free connection is no failure: it is over soon.
     pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
+        let cause = cause.into();
+        let busy = |it: &(dyn std::error::Error + 'static)| {
+            matches!(it.downcast_ref::<RunError>(), Some(RunError::Pool(_)))
+        };
+        if cause.chain().any(busy) {
+            return Self::unavailable("the database is busy; try again").because(cause);
+        }
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "something went wrong")
-            .because(cause.into())
+            .because(cause)
     }
 
     /// The platform cannot answer now.
@@ -335,6 +345,14 @@ mod tests {
             String::from_utf8_lossy(&body),
             r#"{"success":false,"error":"extension 'shop' failed","code":"EXTENSION_PANICKED","request_id":"r-1"}"#
         );
+    }
+
+    #[test]
+    fn a_database_without_a_free_connection_is_over_soon() {
+        let error = AccountError::Database(RunError::Pool("all in use".into()));
+        let response = ApiError::from(error).respond("");
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers().get("retry-after").unwrap(), "1");
     }
 
     #[test]
