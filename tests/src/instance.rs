@@ -109,6 +109,17 @@ impl Instance {
         self.port
     }
 
+    /// Returns the SHA-256 of the library that was loaded for an extension, as the platform says it.
+    ///
+    /// # Errors
+    ///
+    /// It loaded none.
+    pub fn library(&self, slug: &str) -> Result<String> {
+        let answer = self.operator().get(&format!("/api/v1/admin/extensions/{slug}"))?;
+        let hash = answer.data()["library"]["sha256"].as_str().map(str::to_owned);
+        hash.with_context(|| format!("`{slug}` has no library: {}", answer.text()))
+    }
+
     /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -11,18 +11,22 @@ use serde_json::json;
 const LEAST: usize = 64;
 
 #[test]
-fn every_check_holds_on_sqlite() -> Result<()> {
-    hold("diesel_checks_sqlite", Setup::new()?)
-}
-
-#[test]
-fn every_check_holds_on_postgres() -> Result<()> {
+fn every_check_holds_on_both_with_one_library() -> Result<()> {
+    let on_sqlite = hold("diesel_checks_sqlite", Setup::new()?)?;
     let Some(cluster) = Cluster::shared() else { return Ok(()) };
     let url = cluster.database()?;
-    hold("diesel_checks_postgres", Setup::new()?.with_setting("database.url", &url))
+    let on_postgres =
+        hold("diesel_checks_postgres", Setup::new()?.with_setting("database.url", &url))?;
+    ensure!(on_sqlite == on_postgres, "two libraries: {on_sqlite}, {on_postgres}");
+    // Its tables belong to the role that it logged in as.
+    let owners = "SELECT string_agg(DISTINCT regexp_replace(tableowner, '[0-9a-f]{8}', '…'), ' ') \
+                  FROM pg_tables WHERE schemaname = 'checks'";
+    ensure!(cluster.ask(&url, owners)? == "powernode_…_checks");
+    Ok(())
 }
 
-fn hold(name: &str, setup: Setup) -> Result<()> {
+/// Runs all checks, and answers the library's hash.
+fn hold(name: &str, setup: Setup) -> Result<String> {
     let mut report = Report::begin(name);
     let mut manifest = manifest("checks", "1.0.0");
     manifest["default_enabled"] = true.into();
@@ -39,5 +43,5 @@ fn hold(name: &str, setup: Setup) -> Result<()> {
     let sqlite = instance.setup().data().join("powernode.db").exists();
     ensure!(sqlite == name.ends_with("sqlite"), "the rows are in the wrong database");
     report.finish();
-    Ok(())
+    instance.library("checks")
 }

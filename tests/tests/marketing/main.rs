@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use powernode_tests::{
     artefacts::{plugin, root},
     client::{Answer, Client},
@@ -20,12 +20,15 @@ mod subscribers;
 
 const BASE: &str = "/api/v1/marketing";
 
-/// Runs a test on SQLite and, where there is one, on PostgreSQL.
+/// Runs a test on SQLite and, where there is one, on PostgreSQL, with the same library.
 fn on_both(test: impl Fn(&Instance) -> Result<()>) -> Result<()> {
-    test(&started(Setup::new()?)?)?;
+    let on_sqlite = started(Setup::new()?)?;
+    test(&on_sqlite)?;
     if let Some(cluster) = Cluster::shared() {
         let setup = Setup::new()?.with_setting("database.url", &cluster.database()?);
-        test(&started(setup)?).context("on PostgreSQL")?;
+        let on_postgres = started(setup)?;
+        test(&on_postgres).context("on PostgreSQL")?;
+        ensure!(on_sqlite.library("marketing")? == on_postgres.library("marketing")?);
     }
     Ok(())
 }
