@@ -1,8 +1,11 @@
 //! Calls: each is read, handed to one service inside one database job, and answered.
 
+pub mod analytics;
 pub mod audience;
+pub mod calendar;
 pub mod campaigns;
 pub mod contents;
 pub mod email_lists;
+pub mod social_accounts;
 pub mod subscribers;
 pub mod subscriptions;

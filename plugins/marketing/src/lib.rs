@@ -1,4 +1,4 @@
-//! Marketing: campaigns, their contents, e-mail lists and subscribers.
+//! Marketing: campaigns and their contents, e-mail lists, a calendar, social accounts, analytics.
 //!
 //! A request runs from [`routes`] through one of [`controllers`], which reads the call, to
 //! one of [`services`], which runs inside a database job on the rows of [`models`]. What may
@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod adapters;
 mod controllers;
 mod models;
 mod permissions;
@@ -15,13 +16,18 @@ mod services;
 
 use powernode_plugin_api::{db::MigrationDef, prelude::*};
 
+use self::adapters::Adapters;
+
 /// The extension; it keeps nothing between two requests.
 #[derive(Debug)]
-pub struct Marketing;
+pub struct Marketing {
+    /// How social platforms are spoken to.
+    adapters: Adapters,
+}
 
 impl Extension for Marketing {
-    fn new(_: &Host) -> Result<Self> {
-        Ok(Self)
+    fn new(host: &Host) -> Result<Self> {
+        Ok(Self { adapters: Adapters::new(&host.settings().config()?) })
     }
 
     fn routes(routes: &mut Routes<Self>) {
@@ -33,6 +39,9 @@ impl Extension for Marketing {
             "2026-02-01-000000_campaigns",
             "2026-02-02-000000_contents",
             "2026-02-03-000000_email_lists",
+            "2026-02-04-000000_calendar",
+            "2026-02-05-000000_social_accounts",
+            "2026-02-06-000000_metrics",
         ]
     }
 }

@@ -6,6 +6,12 @@ pub const CAMPAIGNS_EXECUTE: &str = "marketing.campaigns.execute";
 pub const CONTENT_APPROVE: &str = "marketing.content.approve";
 pub const EMAIL_LISTS_READ: &str = "marketing.email_lists.read";
 pub const EMAIL_LISTS_MANAGE: &str = "marketing.email_lists.manage";
+pub const CALENDAR_READ: &str = "marketing.calendar.read";
+pub const CALENDAR_MANAGE: &str = "marketing.calendar.manage";
+pub const SOCIAL_READ: &str = "marketing.social.read";
+pub const SOCIAL_MANAGE: &str = "marketing.social.manage";
+pub const ANALYTICS_READ: &str = "marketing.analytics.read";
+pub const ANALYTICS_MANAGE: &str = "marketing.analytics.manage";
 
 #[cfg(test)]
 mod tests {
@@ -24,6 +30,12 @@ mod tests {
             CONTENT_APPROVE,
             EMAIL_LISTS_READ,
             EMAIL_LISTS_MANAGE,
+            CALENDAR_READ,
+            CALENDAR_MANAGE,
+            SOCIAL_READ,
+            SOCIAL_MANAGE,
+            ANALYTICS_READ,
+            ANALYTICS_MANAGE,
         ];
         assert_eq!(defined, asked);
     }

@@ -5,17 +5,19 @@ use powernode_plugin_api::prelude::*;
 use crate::{
     Marketing,
     controllers::{
-        audience,
+        analytics, audience, calendar,
         campaigns::{self, Campaigns},
         contents,
         email_lists::{self, EmailLists},
+        social_accounts::{self, SocialAccounts},
         subscribers,
         subscriptions::{self, CONFIRM, Purpose, UNSUBSCRIBE},
     },
-    models::{Campaign, campaign, content, subscriber},
+    models::{Campaign, Entry, calendar_entry, campaign, content, subscriber},
     permissions::{
-        CAMPAIGNS_EXECUTE, CAMPAIGNS_MANAGE, CAMPAIGNS_READ, CONTENT_APPROVE, EMAIL_LISTS_MANAGE,
-        EMAIL_LISTS_READ,
+        ANALYTICS_MANAGE, ANALYTICS_READ, CALENDAR_MANAGE, CALENDAR_READ, CAMPAIGNS_EXECUTE,
+        CAMPAIGNS_MANAGE, CAMPAIGNS_READ, CONTENT_APPROVE, EMAIL_LISTS_MANAGE, EMAIL_LISTS_READ,
+        SOCIAL_MANAGE,
     },
 };
 
@@ -27,6 +29,9 @@ pub fn mount(routes: &mut Routes<Marketing>) {
     mount_email_lists(routes);
     mount_subscribers(routes);
     mount_subscriptions(routes);
+    mount_calendar(routes);
+    mount_social_accounts(routes);
+    mount_analytics(routes);
 }
 
 fn mount_campaigns(routes: &mut Routes<Marketing>) {
@@ -127,10 +132,9 @@ fn mount_subscribers(routes: &mut Routes<Marketing>) {
 }
 
 fn mount_subscriptions(routes: &mut Routes<Marketing>) {
-    for (Purpose { name, step, .. }, summary) in [
-        (&CONFIRM, "Confirm a subscription"),
-        (&UNSUBSCRIBE, "End a subscription by its owner"),
-    ] {
+    for (Purpose { name, step, .. }, summary) in
+        [(&CONFIRM, "Confirm a subscription"), (&UNSUBSCRIBE, "End a subscription by its owner")]
+    {
         let path = format!("subscriptions/{{link}}/{name}");
         routes
             .get(&path, subscriptions::show)
@@ -139,4 +143,71 @@ fn mount_subscriptions(routes: &mut Routes<Marketing>) {
         let take = move |call: Call<Marketing>| subscriptions::take(call, step);
         routes.post(&path, take).signed(name).summary(summary);
     }
+}
+
+fn mount_calendar(routes: &mut Routes<Marketing>) {
+    let (read, manage) = (CALENDAR_READ, CALENDAR_MANAGE);
+    let one = "calendar/{id}";
+    routes.get("calendar", calendar::list).permission(read).summary("List what occurs in a range");
+    routes.post("calendar", calendar::create).permission(manage).summary("Create an entry");
+    routes
+        .get("calendar/conflicts", calendar::conflicts)
+        .permission(read)
+        .summary("List what is in the way of something");
+    routes.get(one, calendar::show).permission(read).summary("Show an entry");
+    routes.patch(one, calendar::update).permission(manage).summary("Change an entry");
+    routes.put(one, calendar::update).permission(manage).summary("Change an entry");
+    routes.delete(one, calendar::delete).permission(manage).summary("Delete an entry");
+    for (verb, step, summary) in [
+        ("schedule", &calendar_entry::SCHEDULE, "Make an entry sure"),
+        ("cancel", &calendar_entry::CANCEL, "Take an entry back"),
+        ("plan", &calendar_entry::PLAN, "Think about an entry once more"),
+    ] {
+        let take =
+            move |call: Call<Marketing>, Path(id): Path<Id<Entry>>| calendar::take(call, id, step);
+        routes.post(&format!("{one}/{verb}"), take).permission(manage).summary(summary);
+    }
+}
+
+fn mount_social_accounts(routes: &mut Routes<Marketing>) {
+    routes.resources::<SocialAccounts>();
+    routes
+        .post("social_accounts/{id}/test", social_accounts::test)
+        .permission(SOCIAL_MANAGE)
+        .summary("Ask the platform whether the tokens are good");
+    routes
+        .post("social_accounts/{id}/refresh_token", social_accounts::refresh_token)
+        .permission(SOCIAL_MANAGE)
+        .summary("Get new tokens");
+    routes
+        .post("social_accounts/{id}/disconnect", social_accounts::disconnect)
+        .permission(SOCIAL_MANAGE)
+        .summary("Take the tokens away");
+}
+
+fn mount_analytics(routes: &mut Routes<Marketing>) {
+    routes
+        .put("campaigns/{id}/metrics", analytics::enter)
+        .permission(ANALYTICS_MANAGE)
+        .summary("Enter the figures of a channel and a day");
+    routes
+        .get("analytics/overview", analytics::overview)
+        .permission(ANALYTICS_READ)
+        .summary("Show what all campaigns did");
+    routes
+        .get("analytics/channels", analytics::channels)
+        .permission(ANALYTICS_READ)
+        .summary("Compare the channels");
+    routes
+        .get("analytics/campaigns/{id}", analytics::campaign)
+        .permission(ANALYTICS_READ)
+        .summary("Show what a campaign did");
+    routes
+        .get("analytics/roi", analytics::roi)
+        .permission(ANALYTICS_READ)
+        .summary("List what each campaign was worth");
+    routes
+        .get("analytics/top_performers", analytics::top_performers)
+        .permission(ANALYTICS_READ)
+        .summary("List the best campaigns");
 }

@@ -111,6 +111,74 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_calendar_entries (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        user_id -> Nullable<Uuid>,
+        marketing_campaign_id -> Nullable<Uuid>,
+        title -> Text,
+        description -> Text,
+        entry_type -> Text,
+        status -> Text,
+        scheduled_date -> Date,
+        scheduled_time -> Nullable<Time>,
+        color -> Text,
+        recurrence_rule -> Nullable<Text>,
+        ends_on -> Nullable<Date>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_social_accounts (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        platform -> Text,
+        platform_account_id -> Text,
+        username -> Text,
+        scopes -> Jsonb,
+        status -> Text,
+        last_error -> Text,
+        token_expires_at -> Nullable<Timestamptz>,
+        last_tested_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_campaign_metrics (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        marketing_campaign_id -> Uuid,
+        channel -> Text,
+        measured_on -> Date,
+        sends -> BigInt,
+        deliveries -> BigInt,
+        opens -> BigInt,
+        unique_opens -> BigInt,
+        clicks -> BigInt,
+        conversions -> BigInt,
+        unsubscribes -> BigInt,
+        bounces -> BigInt,
+        impressions -> BigInt,
+        engagements -> BigInt,
+        reach -> BigInt,
+        revenue_cents -> BigInt,
+        cost_cents -> BigInt,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     marketing_email_lists,
     marketing_campaign_email_lists,
@@ -118,3 +186,11 @@ diesel::allow_tables_to_appear_in_same_query!(
 );
 diesel::joinable!(marketing_campaign_email_lists -> marketing_email_lists (marketing_email_list_id));
 diesel::joinable!(marketing_email_subscribers -> marketing_email_lists (marketing_email_list_id));
+diesel::allow_tables_to_appear_in_same_query!(marketing_campaigns, marketing_campaign_metrics);
+diesel::joinable!(marketing_campaign_metrics -> marketing_campaigns (marketing_campaign_id));
+diesel::allow_columns_to_appear_in_same_group_by_clause!(
+    marketing_campaigns::name,
+    marketing_campaigns::currency,
+    marketing_campaign_metrics::marketing_campaign_id,
+    marketing_campaign_metrics::channel,
+);

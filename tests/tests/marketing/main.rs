@@ -13,9 +13,12 @@ use powernode_tests::{
 use serde_json::{Value, json};
 
 mod accounts;
+mod analytics;
+mod calendar;
 mod campaigns;
 mod contents;
 mod import;
+mod social;
 mod subscribers;
 
 const BASE: &str = "/api/v1/marketing";

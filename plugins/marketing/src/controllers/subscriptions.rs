@@ -26,8 +26,7 @@ pub struct Purpose {
 }
 
 /// Double opt-in: whoever does not confirm within a week has to be asked again.
-pub const CONFIRM: Purpose =
-    Purpose { name: "confirm", step: &subscriber::CONFIRM, days: Some(7) };
+pub const CONFIRM: Purpose = Purpose { name: "confirm", step: &subscriber::CONFIRM, days: Some(7) };
 /// It stands in each e-mail, and must work whenever that is read.
 pub const UNSUBSCRIBE: Purpose =
     Purpose { name: "unsubscribe", step: &subscriber::UNSUBSCRIBE, days: None };
