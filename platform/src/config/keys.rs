@@ -41,7 +41,7 @@ pub(super) const KEYS: &[Key] = &[
         "database.path",
         "The SQLite database's file; `powernode.db` in the data directory where nothing is said.",
     ),
-    key("database.pool_size", "10", "PostgreSQL's connections of the core."),
+    key("database.pool_size", "10", "PostgreSQL's connections of one extension, and of the core."),
     key("database.readers", "4", "SQLite's connections that read."),
     unset(
         "database.url",

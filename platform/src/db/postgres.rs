@@ -51,6 +51,27 @@ pub(crate) struct Postgres {
     operator: Arc<str>,
 }
 
+/// Why no connection was opened.
+#[derive(Debug)]
+pub(crate) enum Unopened {
+    /// The server does not let us in.
+    Server(ConnectionError),
+    /// What was needed to ask it.
+    Before(DbError),
+}
+
+impl From<ConnectionError> for Unopened {
+    fn from(error: ConnectionError) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl From<DbError> for Unopened {
+    fn from(error: DbError) -> Self {
+        Self::Before(error)
+    }
+}
+
 /// Why PostgreSQL cannot be used.
 #[derive(Debug)]
 pub(crate) enum Refused {
@@ -107,6 +128,23 @@ impl Postgres {
         Ok(self.address.of_role(&login.role, &login.password, principal.slug()))
     }
 
+    /// A new connection of `principal`'s.
+    ///
+    /// A role whose password is another by now, as after a restore, gets the one that is kept.
+    fn open_for(&self, principal: &Principal) -> Result<Connection, Unopened> {
+        let url = self.url_of(principal)?;
+        let refused = match Connection::open(&url) {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        let wrong = refused.to_string().contains("password authentication failed");
+        let Some(roles) = self.roles.as_ref().filter(|_| wrong && !principal.is_core()) else {
+            return Err(refused.into());
+        };
+        roles.set_password(&mut *self.begun(&Principal::core(), |_| Ok(()))?, principal)?;
+        Ok(Connection::open(&url)?)
+    }
+
     /// A connection on which `begin` worked; those that died while they were idle are passed over.
     fn begun(
         &self,
@@ -116,18 +154,12 @@ impl Postgres {
         let own = self.roles.is_some() && !principal.is_core();
         let key = if own { principal.slug().into() } else { Arc::clone(&self.operator) };
         loop {
-            let mut url = Ok(String::new());
             let mut fresh = false;
             let lease = self.pool.take(&key, || {
                 fresh = true;
-                url = self.url_of(principal);
-                match &url {
-                    Ok(url) => Connection::open(url),
-                    Err(error) => Err(ConnectionError::BadConnection(error.message.to_string())),
-                }
+                self.open_for(principal)
             });
-            url?;
-            let mut lease = lease.map_err(|error| unreachable(&error, own.then_some(principal)))?;
+            let mut lease = lease.map_err(|error| unreachable(error, own.then_some(principal)))?;
             match begin(&mut lease) {
                 Err(error) if error.kind == kind::CLOSED && !fresh => {}
                 Err(error) => return Err(error),

@@ -1,11 +1,9 @@
 //! PostgreSQL's errors in the interface's words.
 
-use diesel::{
-    ConnectionError,
-    result::{DatabaseErrorInformation, DatabaseErrorKind, Error},
-};
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error};
 use powernode_abi::{DbError, data::kind};
 
+use super::Unopened;
 use crate::db::{Principal, owners::Owners};
 
 /// Says `error` in the interface's words.
@@ -61,8 +59,11 @@ pub(super) fn confined(
 }
 
 /// Says why no connection was opened, as the operator or as an extension's role.
-pub(super) fn unreachable(error: &ConnectionError, role: Option<&Principal>) -> DbError {
-    let text = error.to_string();
+pub(super) fn unreachable(error: Unopened, role: Option<&Principal>) -> DbError {
+    let text = match error {
+        Unopened::Server(error) => error.to_string(),
+        Unopened::Before(error) => return error,
+    };
     let says = |texts: &[&str]| texts.iter().any(|it| text.contains(it));
     if says(&["too many clients", "remaining connection slots", "too many connections"]) {
         let text = format!("the database server has no connection left: {}", text.trim_end());

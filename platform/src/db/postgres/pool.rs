@@ -9,9 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diesel::ConnectionError;
-
-use super::Connection;
+use super::{Connection, Unopened};
 
 /// How long a connection may lie idle.
 const IDLE: Duration = Duration::from_secs(60);
@@ -49,8 +47,8 @@ impl Pool {
     pub(super) fn take(
         self: &Arc<Self>,
         role: &Arc<str>,
-        open: impl FnOnce() -> Result<Connection, ConnectionError>,
-    ) -> Result<Lease, ConnectionError> {
+        open: impl FnOnce() -> Result<Connection, Unopened>,
+    ) -> Result<Lease, Unopened> {
         let (found, ended) = self.find(role);
         // Closing waits for the network: not while others wait for the state.
         drop(ended);

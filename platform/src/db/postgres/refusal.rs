@@ -54,6 +54,32 @@ pub(super) fn of_migration(sql: &str) -> Option<String> {
     })
 }
 
+/// Why a migration's text is refused where no transaction could undo it.
+pub(super) fn outside(sql: &str) -> Option<&'static str> {
+    let index = |words: &[&str]| {
+        matches!(
+            words,
+            ["create", "index", "concurrently", ..]
+                | ["create", "unique", "index", "concurrently", ..]
+                | ["drop", "index", "concurrently", ..]
+                | ["reindex", ..]
+        )
+    };
+    let mut words = Vec::new();
+    let mut rest = skip_blank(sql);
+    while words.len() < 4 && !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let (word, after) = rest.split_at_checked(end.max(1)).unwrap_or((rest, ""));
+        words.push(word.to_ascii_lowercase());
+        rest = skip_blank(after);
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    (!index(&words) || statements(sql).count() > 1).then_some(
+        "without a transaction a migration may make or drop one index CONCURRENTLY, or REINDEX: \
+         what else it did could not be undone",
+    )
+}
+
 /// The first word of each statement, in small letters.
 fn statements(sql: &str) -> impl Iterator<Item = String> {
     let mut rest = sql;
@@ -180,6 +206,22 @@ mod tests {
         check("(SELECT 1) UNION (SELECT 2)", true, true);
         check("WITH x AS (SELECT 1) SELECT * FROM x", true, true);
         check("", true, true);
+    }
+
+    #[test]
+    fn without_a_transaction_indexes_are_made() {
+        let check = |sql, allowed| assert_eq!(outside(sql).is_none(), allowed, "{sql}");
+        check(
+            "-- powernode: no-transaction\nCREATE INDEX CONCURRENTLY shop_i ON shop_items (name);",
+            true,
+        );
+        check("create /* x */ unique index concurrently shop_i on shop_items (name)", true);
+        check("DROP INDEX CONCURRENTLY shop_i", true);
+        check("REINDEX TABLE shop_items", true);
+        check("CREATE INDEX shop_i ON shop_items (name)", false);
+        check("CREATE TABLE shop_x (id INT)", false);
+        check("REINDEX TABLE shop_items; DROP TABLE shop_items", false);
+        check("", false);
     }
 
     #[test]

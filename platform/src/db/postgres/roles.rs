@@ -105,6 +105,19 @@ impl Roles {
         }
     }
 
+    /// Gives the role the password that is kept.
+    pub(super) fn set_password(
+        &self,
+        operator: &mut Connection,
+        principal: &Principal,
+    ) -> Result<(), DbError> {
+        let Some(Login { role, password }) = self.stored(operator, principal)? else {
+            return Ok(());
+        };
+        let verifier = scram::verifier(&password).ok_or_else(no_randomness)?;
+        operator.batch(&format!("ALTER ROLE \"{role}\" PASSWORD '{verifier}'"))
+    }
+
     fn make(
         &self,
         operator: &mut Connection,

@@ -19,7 +19,7 @@ use crate::db::{
 };
 
 /// The advisory lock that all processes share: "powernode" in ASCII, shortened to 63 bits.
-const LOCK: i64 = 0x706f_7765_726e_6f64;
+pub(super) const LOCK: i64 = 0x706f_7765_726e_6f64;
 /// The schema of the core's tables.
 pub(super) const CORE: &str = "core";
 
@@ -57,9 +57,8 @@ impl Migrating {
         let own = match self.own.take().filter(|(it, _)| it == principal) {
             Some((_, connection)) => connection,
             None => {
-                let url = self.postgres.url_of(principal)?;
-                let mut connection =
-                    Connection::open(&url).map_err(|error| unreachable(&error, Some(principal)))?;
+                let opened = self.postgres.open_for(principal);
+                let mut connection = opened.map_err(|error| unreachable(error, Some(principal)))?;
                 connection.batch("SET statement_timeout = 0")?;
                 connection
             }
@@ -73,6 +72,31 @@ impl Migrating {
             Some((principal, _)) => self.connection(&principal),
             None => Ok(&mut self.operator),
         }
+    }
+
+    /// Ends the sessions of extensions that took the lock: anybody may take any, and none but the migrator this one.
+    fn free_lock(&mut self) -> Result<(), DbError> {
+        if self
+            .operator
+            .host_rows("SELECT 1::text WHERE to_regclass('core.core_roles') IS NOT NULL", &[])?
+            .is_empty()
+        {
+            return Ok(());
+        }
+        let (high, low) = (LOCK >> 32, LOCK & 0xffff_ffff);
+        let ended = format!(
+            "WITH held AS MATERIALIZED (SELECT l.pid, r.extension FROM pg_locks l \
+             JOIN pg_stat_activity a ON a.pid = l.pid JOIN core.core_roles r ON r.role = a.usename \
+             WHERE l.locktype = 'advisory' AND l.classid = {high} AND l.objid = {low} AND l.objsubid = 1) \
+             SELECT extension FROM held WHERE pg_terminate_backend(pid)"
+        );
+        for slug in self.operator.host_rows(&ended, &[])?.concat() {
+            tracing::warn!(
+                extension = slug,
+                "Ended a session of extension `{slug}`, which held the lock of migrations"
+            );
+        }
+        Ok(())
     }
 
     /// Lets the tables of an older platform move from `public` to the core's schema.
@@ -107,6 +131,11 @@ impl Migrating {
 
 impl Session for Migrating {
     fn lock(&mut self) -> Result<(), DbError> {
+        let got = format!("SELECT 1::text WHERE pg_try_advisory_lock({LOCK})");
+        if !self.operator.host_rows(&got, &[])?.is_empty() {
+            return Ok(());
+        }
+        self.free_lock()?;
         self.operator.batch(&format!("SELECT pg_advisory_lock({LOCK})"))
     }
 
@@ -168,7 +197,11 @@ impl Session for Migrating {
         if principal.is_core() {
             return connection.batch(sql);
         }
-        let answer = match refusal::of_migration(sql) {
+        let refusal = refusal::of_migration(sql).or_else(|| {
+            let outside = number_before.is_none().then(|| refusal::outside(sql)).flatten();
+            outside.map(str::to_owned)
+        });
+        let answer = match refusal {
             Some(sentence) => Err(DbError::new(kind::DENIED, sentence)),
             None => connection.batch(sql),
         };

@@ -7,7 +7,7 @@ use powernode_tests::postgres::Cluster;
 
 use std::{sync::Arc, time::Duration};
 
-use super::connection;
+use super::{connection, session::LOCK};
 use crate::{
     db::{Confinement, DatabaseSettings, Engine, schema::core_epoch},
     migrator::{ExtensionMigrations, Migrator},
@@ -250,6 +250,21 @@ fn a_migration_stays_in_its_schema() {
 }
 
 #[test]
+fn the_lock_of_migrations_is_no_extensions_to_hold() {
+    let Some(fixture) = Fixture::new() else { return };
+    let held = block_on(fixture.shop().write(|conn| {
+        Ok::<_, Failure>(
+            diesel::sql_query(format!("SELECT pg_advisory_lock({LOCK})")).execute(conn)?,
+        )
+    }));
+    held.unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(fixture.migrate("2_more", "CREATE TABLE shop_more (id INT);"), "");
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(fixture.count(), 0);
+}
+
+#[test]
 fn an_operator_who_owns_the_database_and_makes_roles_is_enough() {
     let Some(cluster) = Cluster::shared() else { return };
     let url = cluster.database_of_operator("CREATEROLE").unwrap();
@@ -308,6 +323,10 @@ fn a_role_that_is_lost_is_made_again() {
     fixture.engine = engine(&DatabaseSettings::postgres(&fixture.url));
     assert_eq!(fixture.migrate("1_items", ITEMS), "");
     assert_eq!((fixture.count(), ask(&fixture, sealed)), (0, before));
+    // One whose password is another gets the one that is kept.
+    ask(&fixture, &format!("ALTER ROLE {role} PASSWORD 'other'"));
+    fixture.engine = engine(&DatabaseSettings::postgres(&fixture.url));
+    assert_eq!(fixture.count(), 0);
     // And one whose password does not open gets another.
     ask(&fixture, "UPDATE core.core_secrets SET ciphertext = '\\x00' WHERE name = 'database/shop'");
     fixture.engine = engine(&DatabaseSettings::postgres(&fixture.url));
