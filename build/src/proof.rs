@@ -29,6 +29,7 @@ const PROOFS: &[Proof] = &[
     by_list("diesel_checks_postgres", &["-p", "powernode-tests", "--test", "diesel_checks"]),
     by_list("confinement_sqlite", &["-p", "powernode-tests", "--test", "confinement"]),
     by_list("confinement_postgres", &["-p", "powernode-tests", "--test", "confinement"]),
+    by_list("doctor_faults", &["-p", "powernode-tests", "--test", "doctor"]),
 ];
 
 const fn by_list(name: &'static str, test: &'static [&'static str]) -> Proof {

@@ -139,7 +139,7 @@ pub fn core(settings: &Settings, handle: &Handle) -> Result<Core, BootError> {
 /// [`BootError`].
 pub fn opened(settings: &Settings) -> Result<Core, BootError> {
     let data = &settings.data;
-    fs::create_dir_all(data).map_err(|error| BootError::Data(data.clone(), error))?;
+    lock::make(data).map_err(|error| BootError::Data(data.clone(), error))?;
     let engine = Engine::open(&database(settings))?;
     let db = engine.core();
     let gate = Arc::new(Gate::new(Groups::standard()));

@@ -13,6 +13,7 @@ mod accounts;
 mod audit;
 mod client;
 mod config;
+mod doctor;
 mod examples;
 mod exit;
 mod ext;
@@ -94,6 +95,8 @@ enum Command {
     /// Check and show the settings.
     #[command(subcommand)]
     Config(config::Config),
+    /// Find what is wrong, and say what mends it; exit code 3 where something is.
+    Doctor(doctor::Doctor),
     /// Write a shell's completions to the standard output.
     Completions(manual::Completions),
     /// Write the manual.
@@ -138,6 +141,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(output),
         Command::Config(config) => config.run(sources, output),
+        Command::Doctor(doctor) => doctor.run(sources, &cli.global.words(), output),
         Command::Ext(ext::Ext::Stage(stage)) if stage.into.is_some() => stage.run(None, output),
         Command::Serve(serve) => serve.run(settings()?, output),
         Command::Migrate(migrate) => migrate.run(&settings()?, output),
@@ -152,6 +156,26 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
 }
 
 impl Global {
+    /// How this program was called, as far as places go; a password stays out.
+    fn words(&self) -> Vec<String> {
+        let mut words = vec!["powernode".to_owned()];
+        let paths = [
+            ("--config", &self.config),
+            ("--data", &self.data),
+            ("--extensions", &self.extensions),
+            ("--state", &self.state),
+        ];
+        for (option, path) in paths {
+            if let Some(path) = path {
+                words.extend([option.to_owned(), path.display().to_string()]);
+            }
+        }
+        for pair in self.set.iter().filter(|it| !it.contains("://")) {
+            words.extend(["--set".to_owned(), pair.clone()]);
+        }
+        words
+    }
+
     /// The options as settings.
     fn settings(&self) -> anyhow::Result<Vec<(String, String)>> {
         let paths = [

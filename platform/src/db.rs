@@ -6,6 +6,7 @@
 
 mod engine;
 pub mod epoch;
+pub mod inspect;
 mod job;
 mod owners;
 mod postgres;

@@ -86,6 +86,15 @@ where
     Ok((subscriber, Telemetry { filter: handle }))
 }
 
+/// Looks whether a text is a log filter.
+///
+/// # Errors
+///
+/// [`TelemetryError::Filter`].
+pub fn check(filter: &str) -> Result<(), TelemetryError> {
+    parse(filter).map(drop)
+}
+
 fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
     EnvFilter::builder().parse(filter).map_err(|error| not_a_filter(filter, &error))
 }

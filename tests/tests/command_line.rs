@@ -44,6 +44,7 @@ const COMMANDS: &[&[&str]] = &[
     &["config", "check"],
     &["config", "show"],
     &["config", "reference"],
+    &["doctor"],
     &["completions"],
     &["man"],
 ];

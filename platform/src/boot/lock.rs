@@ -1,8 +1,9 @@
 //! One platform for each data directory.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -47,7 +48,7 @@ impl DataLock {
     /// [`LockError`].
     pub fn take(data: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { data: data.to_owned(), source };
-        fs::create_dir_all(data).map_err(failed)?;
+        make(data).map_err(failed)?;
         let path = data.join(FILE_NAME);
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).read(true).write(true).open(path);
@@ -66,6 +67,11 @@ impl DataLock {
         written.map_err(failed)?;
         Ok(Self { _file: file })
     }
+}
+
+/// Makes the data directory, where it is not there: this user's, and nobody else's.
+pub(super) fn make(data: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(data)
 }
 
 fn process(file: &mut File) -> Option<u32> {

@@ -12,6 +12,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("config check", &["powernode config check", "powernode config check --config new.toml"]),
     ("config reference", &["powernode config reference > CONFIGURATION.md"]),
     ("config show", &["powernode config show --origin", "powernode config show server.port"]),
+    ("doctor", &["powernode doctor", "powernode doctor --json --data /var/lib/powernode"]),
     ("ext disable", &["powernode ext disable notes", "powernode ext disable notes --at-restart"]),
     ("ext enable", &["powernode ext enable notes"]),
     ("ext list", &["powernode ext list"]),
