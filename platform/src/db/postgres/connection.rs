@@ -1,6 +1,8 @@
 //! One connection, and the way it is lent to a job.
 
 use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -32,6 +34,8 @@ use crate::db::{
 
 /// How long one statement of a job may run, in milliseconds.
 const STATEMENT_TIMEOUT: u32 = 60_000;
+/// How many statements a connection keeps prepared; the server keeps each until the connection ends.
+const MOST_KEPT: usize = 500;
 const SPOILED: &str = "a statement of the transaction failed, so that PostgreSQL rolled it back";
 
 /// An open connection, with the transaction that it is in.
@@ -40,6 +44,8 @@ pub(crate) struct Connection {
     url: String,
     process: i64,
     born: Instant,
+    /// The statements that are prepared, by what their texts are hashed to.
+    kept: HashSet<u64>,
     depth: u32,
     /// A statement failed: PostgreSQL refuses all others until a rollback.
     spoiled: bool,
@@ -62,6 +68,7 @@ impl Connection {
             url,
             process: 0,
             born: Instant::now(),
+            kept: HashSet::new(),
             depth: 0,
             spoiled: false,
             broken: false,
@@ -205,7 +212,17 @@ impl Connection {
         Ok(rows.finish())
     }
 
+    /// Whether a statement that may be kept is: those that came first are, up to a bound.
+    fn keeps(&mut self, sql: &str, keep: bool) -> bool {
+        let mut hasher = DefaultHasher::new();
+        sql.hash(&mut hasher);
+        let hash = hasher.finish();
+        keep && (self.kept.contains(&hash)
+            || (self.kept.len() < MOST_KEPT && self.kept.insert(hash)))
+    }
+
     fn execute(&mut self, sql: &str, params: &[Param<'_>], keep: bool) -> Result<u64, DbError> {
+        let keep = self.keeps(sql, keep);
         let query =
             DynQuery::new(sql, params, keep).map_err(|reason| DbError::new(kind::OTHER, reason))?;
         let answer = query.execute(&mut self.diesel).map(|rows| rows as u64).map_err(db_error);
@@ -219,6 +236,7 @@ impl Connection {
         keep: bool,
         rows: &mut Rows,
     ) -> Result<(), DbError> {
+        let keep = self.keeps(sql, keep);
         let query =
             DynQuery::new(sql, params, keep).map_err(|reason| DbError::new(kind::OTHER, reason))?;
         let answer = collect(&mut self.diesel, query, rows);

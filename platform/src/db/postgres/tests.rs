@@ -417,6 +417,33 @@ fn all_connections_together_have_a_bound() {
 }
 
 #[test]
+fn a_statement_is_prepared_once_and_only_so_many_are_kept() {
+    let Some(fixture) = Fixture::new() else { return };
+    let kept = |rounds: i32| {
+        let job = fixture.shop().read(move |conn| {
+            for round in 0..rounds {
+                let mut found = shop_items::table.select(shop_items::id).into_boxed();
+                for _ in 0..round {
+                    found = found.filter(shop_items::id.ne(0));
+                }
+                found.load::<i64>(conn)?;
+                shop_items::table.count().get_result::<i64>(conn)?;
+            }
+            let kept = "(SELECT count(*) FROM pg_prepared_statements WHERE from_sql = false)";
+            let kept = diesel::dsl::sql::<diesel::sql_types::BigInt>(kept);
+            Ok::<_, Failure>(diesel::select(kept).get_result::<i64>(conn)?)
+        });
+        block_on(job).unwrap()
+    };
+    let few = kept(3);
+    assert!((4..10).contains(&few), "{few}");
+    // On the same connection.
+    assert_eq!(kept(3), few);
+    let many = kept(520);
+    assert!((400..=500).contains(&many), "{many}");
+}
+
+#[test]
 fn sixteen_types_are_read() {
     let Some(fixture) = Fixture::new() else { return };
     let sql = "SELECT true, 1::smallint, 2, 3::bigint, 1.5::real, 2.5::float8, -12.50::numeric, 'x'::text, \
