@@ -12,6 +12,7 @@ mod models;
 mod permissions;
 mod routes;
 mod schema;
+mod seeds;
 mod services;
 
 use powernode_plugin_api::{db::MigrationDef, prelude::*};
@@ -43,6 +44,10 @@ impl Extension for Marketing {
             "2026-02-05-000000_social_accounts",
             "2026-02-06-000000_metrics",
         ]
+    }
+
+    fn seeds(seeds: &mut Seeds) {
+        seeds::add(seeds);
     }
 }
 

@@ -18,6 +18,7 @@ mod calendar;
 mod campaigns;
 mod contents;
 mod import;
+mod seeds;
 mod social;
 mod subscribers;
 
