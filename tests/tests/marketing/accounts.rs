@@ -1,80 +1,9 @@
-//! Whose rows they are, and who may do what with them.
+//! Who may do what. Whose rows they are, `account_isolation` shows.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{Marketing, names, on_both, text, with_token};
-
-#[test]
-fn rows_of_another_account_do_not_exist() -> Result<()> {
-    on_both(|instance| {
-        let it = Marketing(instance.operator());
-        let account = instance.cli(&["--json", "accounts", "create", "Other"])?.json()?;
-        let other = with_token(instance, Some(text(&account["id"])), &["*"])?;
-        let (campaign, list) = (it.campaign("Sale"), it.list("News"));
-        let ann = it.subscriber(&list, "ann@example.com");
-        let new = json!({ "channel": "email", "subject": "Now", "body": "Come." });
-        let made = it.ok(&format!("POST {campaign}/contents"), new.clone());
-        let content = format!("{campaign}/contents/{}", text(&made["id"]));
-        let subscriber = json!({ "email": "eve@example.com" });
-        let (no_body, rename) = (json!({}), json!({ "name": "Mine" }));
-        let text_change = json!({ "body": "Mine" });
-        let import = json!({ "subscribers": [subscriber] });
-
-        for (what, requests) in [
-            (
-                "campaign",
-                vec![
-                    (format!("GET {campaign}"), &no_body),
-                    (format!("PATCH {campaign}"), &rename),
-                    (format!("PUT {campaign}"), &rename),
-                    (format!("DELETE {campaign}"), &no_body),
-                    (format!("POST {campaign}/execute"), &no_body),
-                    (format!("POST {campaign}/archive"), &no_body),
-                    (format!("POST {campaign}/clone"), &no_body),
-                    (format!("GET {campaign}/contents"), &no_body),
-                    (format!("POST {campaign}/contents"), &new),
-                    (format!("PATCH {content}"), &text_change),
-                    (format!("POST {content}/approve"), &no_body),
-                    (format!("DELETE {content}"), &no_body),
-                    (format!("GET {campaign}/email_lists"), &no_body),
-                    (format!("PUT {campaign}/{list}"), &no_body),
-                ],
-            ),
-            ("content", vec![(format!("GET {content}"), &no_body)]),
-            (
-                "e-mail list",
-                vec![
-                    (format!("GET {list}"), &no_body),
-                    (format!("PATCH {list}"), &rename),
-                    (format!("DELETE {list}"), &no_body),
-                    (format!("POST {list}/import"), &import),
-                    (format!("GET {list}/subscribers"), &no_body),
-                    (format!("POST {list}/subscribers"), &subscriber),
-                ],
-            ),
-            (
-                "subscriber",
-                vec![
-                    (format!("GET {ann}"), &no_body),
-                    (format!("GET {ann}/links"), &no_body),
-                    (format!("POST {ann}/unsubscribe"), &no_body),
-                    (format!("DELETE {ann}"), &no_body),
-                ],
-            ),
-        ] {
-            for (request, body) in requests {
-                other.refused(&request, body.clone(), &format!("404 {what} not found"));
-            }
-        }
-        assert_eq!((other.get("campaigns"), other.get("email_lists")), (json!([]), json!([])));
-        // Names are unique within an account alone.
-        assert_eq!(text(&other.get(&other.campaign("Sale"))["slug"]), "sale");
-        assert_eq!(names(&it.get("campaigns")), ["Sale"]);
-        assert_eq!(text(&it.get(&ann)["status"]), "pending");
-        Ok(())
-    })
-}
 
 #[test]
 fn each_write_needs_its_own_permission() -> Result<()> {
@@ -92,6 +21,14 @@ fn each_write_needs_its_own_permission() -> Result<()> {
             &["marketing.campaigns.read", "marketing.email_lists.read"],
         )?;
         let manager = with_token(instance, None, &["marketing.campaigns.manage"])?;
+        let planner = with_token(
+            instance,
+            None,
+            &["marketing.calendar.read", "marketing.social.read", "marketing.analytics.read"],
+        )?;
+        planner.get("calendar?start_date=2027-01-01&end_date=2027-01-31");
+        planner.get("social_accounts");
+        planner.get("analytics/overview");
         assert_eq!(names(&reader.get("campaigns")), ["Sale"]);
         assert_eq!(text(&reader.get(&ann)["email"]), "ann@example.com");
         for (client, request) in [
@@ -111,6 +48,16 @@ fn each_write_needs_its_own_permission() -> Result<()> {
             (&manager, format!("POST {content}/approve")),
             (&manager, format!("POST {content}/reject")),
             (&manager, format!("GET {list}")),
+            (&manager, "GET calendar?start_date=2027-01-01&end_date=2027-01-31".to_owned()),
+            (&manager, "POST calendar".to_owned()),
+            (&manager, "GET social_accounts".to_owned()),
+            (&manager, "POST social_accounts".to_owned()),
+            (&manager, "GET analytics/overview".to_owned()),
+            (&manager, format!("PUT {campaign}/metrics")),
+            (&planner, format!("GET {campaign}")),
+            (&planner, "POST calendar".to_owned()),
+            (&planner, "POST social_accounts".to_owned()),
+            (&planner, format!("PUT {campaign}/metrics")),
         ] {
             assert_eq!(client.send(&request, &json!({})).failure(), "403 FORBIDDEN", "{request}");
         }
