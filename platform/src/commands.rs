@@ -108,9 +108,16 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let parsed = command().try_get_matches_from(arguments);
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = command().try_get_matches_from(&arguments);
     let cli = match parsed.and_then(|it| Cli::from_arg_matches(&it)) {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && arguments.iter().any(|it| it == "--json") => {
+            // Its first paragraph says what is wrong; the rest is for people.
+            let text = error.to_string();
+            let text = text.split("\n\n").next().unwrap_or_default().replace("error: ", "");
+            return Output::new(true).error(&exit::usage(text.trim()));
+        }
         Err(error) => {
             // Help goes to the standard output, errors to the other; both are clap's business.
             let _ = error.print();

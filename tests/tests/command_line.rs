@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use powernode_tests::instance::within;
 use powernode_tests::setup::{Said, Setup};
+use powernode_tests::skipped::skipped;
 
 /// Every command there is.
 const COMMANDS: &[&[&str]] = &[
@@ -80,6 +81,9 @@ fn a_command_that_is_not_there_exits_with_2() {
     let setup = Setup::new().unwrap();
     assert_eq!(said(&setup, &["serf"]).code, Some(2));
     assert_eq!(said(&setup, &["serve", "--prot", "1"]).code, Some(2));
+    let machine = said(&setup, &["serf", "--json"]);
+    assert_eq!((machine.code, machine.json().unwrap()["exit_code"].as_u64()), (Some(2), Some(2)));
+    assert!(machine.stdout.contains("unrecognized subcommand 'serf'"), "{machine:?}");
 }
 
 #[test]
@@ -298,6 +302,11 @@ fn the_state_file_counts_from_the_next_start_on() {
     assert_eq!(said.code, Some(0), "{said:?}");
     let instance = stopped.start().unwrap();
     assert_eq!(why(instance.setup()).code, Some(0));
+    // What vanished can be taken out of the file, also while a platform runs.
+    std::fs::write(instance.setup().state_file(), r#"{"disabled":["vanished"]}"#).unwrap();
+    let said = instance.cli(&["state", "enable", "vanished"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(said_json(instance.setup(), &["state", "list"])["disabled"], serde_json::json!([]));
     let unknown = instance.cli(&["state", "disable", "nobody"]).unwrap();
     assert_eq!(unknown.code, Some(4), "{unknown:?}");
 }
@@ -445,6 +454,30 @@ fn shells_complete_it_and_each_command_has_a_manual_page() {
         said(&setup, &["man"]).stdout,
         std::fs::read_to_string(to.join("powernode.1")).unwrap()
     );
+}
+
+/// The output of a command on a terminal, which `script` brings.
+fn on_a_terminal(setup: &Setup, first: &str, words: &str) -> String {
+    let mut line = String::from(first);
+    line += &setup.directory().join("powernode").display().to_string();
+    line += &format!(" --data {} {words}", setup.data().display());
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).env_remove("NO_COLOR");
+    String::from_utf8(script.output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn a_terminal_gets_colours_unless_they_are_unwanted() {
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        return skipped("`script` is not installed (package `bsdutils`)");
+    }
+    let setup = Setup::new().unwrap();
+    let coloured = on_a_terminal(&setup, "", "config check --set server.port=x");
+    assert!(coloured.contains("expected a number"), "{coloured}");
+    let coloured = on_a_terminal(&setup, "", "config show --set server.port=x");
+    assert!(coloured.contains("\u{1b}[1;31merror:"), "{coloured:?}");
+    let plain = on_a_terminal(&setup, "NO_COLOR=1 ", "config show --set server.port=x");
+    assert!(plain.contains("error:") && !plain.contains('\u{1b}'), "{plain:?}");
 }
 
 #[test]

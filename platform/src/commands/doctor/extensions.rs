@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _};
 
 use super::finding::{Findings, Fix, quoted, word};
 use crate::{
-    config::Settings,
+    config::{Origin, Settings},
     gate::StateFile,
     manifest::Refusal,
     package::{Found, Host, scan, verify},
@@ -27,6 +27,10 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) -> Option<Vec<
             return None;
         }
         Ok(_) => {}
+        // Nobody asked for it: this is core mode.
+        Err(_) if settings.origin("extensions.dir") == Some(&Origin::Default) => {
+            return Some(Vec::new());
+        }
         Err(_) => {
             findings.warning(
                 "extensions.directory_missing",

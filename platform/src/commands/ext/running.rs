@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Extensions;
+use super::{Extensions, offline::Offline};
 use crate::{
     commands::client::{Client, ClientError, segment},
     config::Settings,
@@ -74,16 +74,29 @@ impl Extensions for Running<'_> {
 
     fn state(&self, slug: &str, disabled: bool) -> anyhow::Result<Value> {
         let path = format!("{BASE}/{}/state", segment(slug));
-        Ok(self.client.send("PUT", &path, &json!({ "disabled": disabled }))?)
+        match self.client.send("PUT", &path, &json!({ "disabled": disabled })) {
+            Err(ClientError::Refused { status: 404, .. }) if !disabled => {
+                self.vanished()?.state(slug, false)
+            }
+            answer => Ok(answer?),
+        }
     }
 
     fn release(&self, slug: &str) -> anyhow::Result<Value> {
         let path = format!("{BASE}/{}/release", segment(slug));
-        Ok(self.client.send("POST", &path, &Value::Null)?)
+        match self.client.send("POST", &path, &Value::Null) {
+            Err(ClientError::Refused { status: 404, .. }) => self.vanished()?.release(slug),
+            answer => Ok(answer?),
+        }
     }
 }
 
 impl Running<'_> {
+    /// The files and tables, for what the platform does not know: it follows them at its next start.
+    fn vanished(&self) -> anyhow::Result<Offline> {
+        Offline::open(self.settings)
+    }
+
     /// What lies on disk and not among `rows`.
     fn since(&self, rows: &[Value]) -> Vec<Shown> {
         let found = scan(&self.settings.extensions.dir);
