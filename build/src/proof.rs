@@ -31,6 +31,12 @@ const PROOFS: &[Proof] = &[
     by_list("confinement_sqlite", &["-p", "powernode-tests", "--test", "confinement"]),
     by_list("confinement_postgres", &["-p", "powernode-tests", "--test", "confinement"]),
     by_list("doctor_faults", &["-p", "powernode-tests", "--test", "doctor"]),
+    by_list("role_by_route", &["-p", "powernode-tests", "--test", "role_by_route"]),
+    Proof {
+        name: "slow_clients",
+        test: &["-p", "powernode-tests", "--test", "slow_clients"],
+        cases: Some(1_000),
+    },
 ];
 
 const fn by_list(name: &'static str, test: &'static [&'static str]) -> Proof {

@@ -178,12 +178,15 @@ impl Extract for Page {
     }
 
     fn describe(operation: &mut Operation) {
-        for name in ["page", "per_page"] {
+        for (name, default) in [("page", 1), ("per_page", Self::DEFAULT)] {
+            let mut schema = schema_of::<u32>();
+            schema["minimum"] = 1.into();
+            schema["default"] = default.into();
             operation.parameters.push(Parameter {
                 name: name.to_owned(),
                 place: "query".to_owned(),
                 required: false,
-                schema: schema_of::<u32>(),
+                schema,
             });
         }
     }

@@ -67,6 +67,12 @@ fn described(mounted: &Mounted) -> Value {
         Identity::Permission(permission) => (json!([{ "token": [] }]), json!(permission)),
         _ => (json!([]), Value::Null),
     };
+    let identity_name = match identity {
+        Identity::Permission(_) => "permission",
+        Identity::Signed(_) => "signed",
+        Identity::Extension => "extension",
+        Identity::Public | Identity::Undeclared => "public",
+    };
     let responses = answers.iter().map(|(status, data)| {
         let envelope = json!({
             "type": "object",
@@ -85,17 +91,23 @@ fn described(mounted: &Mounted) -> Value {
         Identity::Permission(_) => &[401, 403, 404, 429],
         _ => &[404, 429],
     };
-    for (status, failure) in failures(shared) {
+    let takes_body = body.is_some() || !other_bodies.is_empty();
+    let of_body: &[u16] = if takes_body { &[400, 408, 413, 415, 422] } else { &[] };
+    let takes_query = parameters.iter().any(|it| it.place == "query");
+    let of_query: &[u16] = if takes_query { &[422] } else { &[] };
+    for (status, failure) in [shared, of_body, of_query].into_iter().flat_map(failures) {
         responses.entry(status).or_insert(failure);
     }
     responses.insert("default".to_owned(), failure("Failure"));
     let mut operation = json!({
+        "operationId": name(mounted),
         "summary": summary,
         "tags": [mounted.slug],
         "parameters": parameters,
         "security": security,
         "responses": responses,
         "x-powernode-extension": mounted.slug,
+        "x-powernode-identity": identity_name,
         "x-powernode-permission": permission,
     });
     let json = body.iter().map(|it| ("application/json", it));
@@ -107,4 +119,12 @@ fn described(mounted: &Mounted) -> Value {
         operation.insert("requestBody".to_owned(), json!({ "required": true, "content": bodies }));
     }
     operation
+}
+
+/// `marketing.get.campaigns.id`: unique among all, since a path is one extension's.
+fn name(mounted: &Mounted) -> String {
+    let path = mounted.mount.pattern.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+    let words = path.filter(|it| !it.is_empty()).skip(2);
+    let method = mounted.mount.method.to_lowercase();
+    words.fold(method, |name, word| format!("{name}.{word}"))
 }

@@ -65,6 +65,11 @@ pub(super) fn operation(route: &CoreRoute, generator: &mut SchemaGenerator) -> V
         "tags": [if route.path.starts_with(crate::http::admin::BASE) { "admin" } else { "core" }],
         "parameters": parameters,
         "security": match route.asks { Asks::Nothing => json!([]), _ => json!([{ "token": [] }]) },
+        "x-powernode-identity": match route.asks {
+            Asks::Nothing => "public",
+            Asks::Token => "token",
+            Asks::Permission(_) => "permission",
+        },
         "x-powernode-permission": match route.asks { Asks::Permission(it) => json!(it), _ => Value::Null },
         "responses": responses,
     });
