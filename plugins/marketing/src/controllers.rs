@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod campaigns;
 pub mod contents;
 pub mod email_lists;
+mod rows;
 pub mod social_accounts;
 pub mod subscribers;
 pub mod subscriptions;

@@ -2,6 +2,7 @@
 
 use powernode_plugin_api::prelude::*;
 
+use super::rows::Rows;
 use crate::{
     Marketing,
     models::{
@@ -11,7 +12,7 @@ use crate::{
     permissions,
     services::{
         email_lists::{self, Filter},
-        import::{self, Import, Imported},
+        import::{self, Imported},
     },
 };
 
@@ -65,7 +66,7 @@ impl Resource for EmailLists {
 pub async fn import(
     call: Call<Marketing>,
     Path(list): Path<Id<EmailList>>,
-    Body(rows): Body<Import>,
+    Rows(rows): Rows,
 ) -> Result<Json<Imported>> {
     let actor = Actor::of(&call)?;
     call.db().transaction(move |conn| import::import(conn, actor, list, rows)).await.map(Json)

@@ -28,6 +28,17 @@ pub struct Import {
     pub subscribers: Vec<Value>,
 }
 
+/// A row that was sent, as JSON or as a line of CSV.
+#[derive(Debug)]
+pub struct Row {
+    /// Its place, from 0.
+    pub index: usize,
+    /// Its line in a text of CSV.
+    pub line: Option<u64>,
+    /// The row as JSON has it, or why it is none.
+    pub value: Result<Value, String>,
+}
+
 /// What became of an import's rows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Imported {
@@ -42,6 +53,9 @@ pub struct Imported {
 pub struct WrongRow {
     /// Its place, from 0.
     pub index: usize,
+    /// Its line in a text of CSV.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
     pub email: Option<String>,
     pub message: String,
 }
@@ -51,16 +65,16 @@ pub fn import(
     conn: &mut HostConnection,
     actor: Actor,
     list: Id<EmailList>,
-    import: Import,
+    rows: Vec<Row>,
 ) -> Result<Imported> {
     let list = email_lists::find(conn, actor.account, list)?;
     let mut checks = Checks::new();
     let message = format!("must be 1 to {MOST_ROWS}");
-    checks.require((1..=MOST_ROWS).contains(&import.subscribers.len()), "subscribers", message);
+    checks.require((1..=MOST_ROWS).contains(&rows.len()), "subscribers", message);
     checks.finish()?;
 
-    let rows = import.subscribers.len();
-    let (valid, errors) = read(&list, actor, import.subscribers);
+    let count = rows.len();
+    let (valid, errors) = read(&list, actor, rows);
     let mut imported = 0;
     for chunk in valid.chunks(ROWS_AT_ONCE) {
         imported += diesel::insert_into(subscribers::table)
@@ -69,23 +83,24 @@ pub fn import(
             .do_nothing()
             .execute(conn)?;
     }
-    Ok(Imported { imported, skipped: rows - imported - errors.len(), errors })
+    Ok(Imported { imported, skipped: count - imported - errors.len(), errors })
 }
 
 /// The rows that are valid, each address once, and what is wrong with the others.
-fn read(list: &EmailList, actor: Actor, rows: Vec<Value>) -> (Vec<Subscriber>, Vec<WrongRow>) {
+fn read(list: &EmailList, actor: Actor, rows: Vec<Row>) -> (Vec<Subscriber>, Vec<WrongRow>) {
     let (mut valid, mut errors, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-    for (index, row) in rows.into_iter().enumerate() {
-        let email = row.get("email").and_then(Value::as_str).map(str::to_owned);
-        let subscriber = serde_json::from_value::<NewSubscriber>(row)
-            .map_err(|error| error.to_string())
-            .and_then(|new| {
+    for Row { index, line, value } in rows {
+        let email = value.as_ref().ok().and_then(|it| it.get("email")).and_then(Value::as_str);
+        let email = email.map(str::to_owned);
+        let subscriber = value
+            .and_then(|it| serde_json::from_value(it).map_err(|error| error.to_string()))
+            .and_then(|new: NewSubscriber| {
                 Subscriber::new(list, new, "import", actor.now).map_err(|error| said(&error))
             });
         match subscriber {
             Ok(subscriber) if seen.insert(subscriber.email.clone()) => valid.push(subscriber),
             Ok(_) => {}
-            Err(message) => errors.push(WrongRow { index, email, message }),
+            Err(message) => errors.push(WrongRow { index, line, email, message }),
         }
     }
     (valid, errors)
