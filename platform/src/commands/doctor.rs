@@ -86,7 +86,7 @@ impl Doctor {
         let core = database::check(settings, client.is_some(), &runtime, findings);
         if let Some(core) = core
             && let Err(error) =
-                records::check(&core, key.as_ref(), found.as_deref(), &runtime, findings)
+                records::check(&core, settings, key.as_ref(), found.as_deref(), &runtime, findings)
         {
             let fix = Fix::by_hand(findings.powernode("migrate --dry-run"));
             findings.error("database.unreadable", "database", format!("{error:#}"), fix);

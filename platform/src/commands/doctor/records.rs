@@ -9,12 +9,13 @@ use tokio::runtime::Runtime;
 
 use super::{
     extensions::slug_of,
-    finding::{Findings, Fix, word},
+    finding::{Findings, Fix, quoted, word},
 };
 use crate::{
     access::{Access, Token},
     audit::{self, Filter},
     boot::Core,
+    config::Settings,
     db::schema::core_secrets,
     gate::FlagState,
     package::Found,
@@ -32,6 +33,7 @@ const SKEW: TimeDelta = TimeDelta::minutes(5);
 /// The database's.
 pub(super) fn check(
     core: &Core,
+    settings: &Settings,
     key: Option<&MasterKey>,
     found: Option<&[Found]>,
     runtime: &Runtime,
@@ -41,7 +43,7 @@ pub(super) fn check(
     let tokens = runtime.block_on(access.tokens(None))?;
     let has_accounts = !runtime.block_on(access.accounts())?.is_empty();
     operators(&tokens, has_accounts, findings);
-    secrets(core, key, runtime, findings)?;
+    secrets(core, settings, key, runtime, findings)?;
     runtime.block_on(core.flags.load())?;
     if let Some(found) = found {
         flags(core, found, findings);
@@ -108,6 +110,7 @@ fn operators(tokens: &[Token], has_accounts: bool, findings: &mut Findings) {
 
 fn secrets(
     core: &Core,
+    settings: &Settings,
     key: Option<&MasterKey>,
     runtime: &Runtime,
     findings: &mut Findings,
@@ -128,7 +131,7 @@ fn secrets(
                 "key.missing",
                 "master.key",
                 format!("{} secrets are encrypted, and the key to them is gone", rows.len()),
-                Fix::by_hand("put the key back from where you keep it: cp KEY DATA/master.key; chmod 600 DATA/master.key".to_owned()),
+                put_back(settings),
             );
         }
         return Ok(());
@@ -145,17 +148,35 @@ fn secrets(
                 "the secrets of {whose} were encrypted with the key `{other}`, and this is `{}`",
                 key.id()
             ),
-            Fix::by_hand("give the platform the former key: cp KEY DATA/master.key".to_owned()),
+            put_back(settings),
         );
     } else {
         findings.error(
             "secrets.orphaned",
             "core_secrets",
             format!("{} secrets of {whose} were encrypted with another key, `{other}`: nobody can read them, and the platform does not start", others.len()),
-            Fix::by_hand(format!("DELETE FROM core_secrets WHERE key_id = '{other}', and set those secrets again")),
+            forget(settings, other),
         );
     }
     Ok(())
+}
+
+/// The key is where a person keeps it.
+fn put_back(settings: &Settings) -> Fix {
+    let path = settings.data.join("master.key");
+    let path = quoted(settings.secrets.key_file.as_ref().unwrap_or(&path));
+    Fix::by_hand(format!("install -m 600 FORMER-KEY {path}"))
+}
+
+/// Secrets that nobody can read are set again.
+fn forget(settings: &Settings, key: &str) -> Fix {
+    let statement =
+        format!("DELETE FROM core_secrets WHERE key_id = '{}'", key.replace('\'', "''"));
+    let client = match &settings.database.url {
+        Some(_) => "psql \"$URL\" -c".to_owned(),
+        None => format!("sqlite3 {}", quoted(&settings.database.path)),
+    };
+    Fix::by_hand(format!("{client} {} (and set those secrets again)", word(&statement)))
 }
 
 /// A flag that is on for an extension that is gone comes back with it.
