@@ -78,6 +78,28 @@ fn nodes_that_start_together_make_one_role() {
 }
 
 #[test]
+fn an_owner_of_the_database_who_makes_roles_runs_the_platform() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let database = cluster.database_of_operator("CREATEROLE").unwrap();
+    let mut instance = node(&database).start().unwrap();
+    for count in 1..=2 {
+        let client = instance.anonymous();
+        assert_eq!(client.post(NOTES, &json!({ "text": "x" })).unwrap().status, 201);
+        assert_eq!(client.get(NOTES).unwrap().data().as_array().map(Vec::len), Some(count));
+        assert!(!instance.log().contains(" WARN "), "{}", instance.log());
+        instance = instance.stop().unwrap().start().unwrap();
+    }
+    let everybodys = "SELECT has_schema_privilege('public', 'public', 'USAGE') \
+                      OR has_database_privilege('public', current_database(), 'TEMP')";
+    assert_eq!(cluster.ask(&database, everybodys).unwrap(), "f");
+
+    let said = node(&cluster.database_of_operator("").unwrap()).cli(&["migrate"]).unwrap();
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.contains("CREATEROLE"), "{said:?}");
+    assert!(said.stderr.contains("set `database.confinement` to `search_path`"), "{said:?}");
+}
+
+#[test]
 fn an_extension_that_uses_all_its_connections_is_told_and_no_other() {
     let Some(cluster) = Cluster::shared() else { return };
     let database = cluster.database().unwrap();
