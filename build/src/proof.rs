@@ -37,6 +37,11 @@ const PROOFS: &[Proof] = &[
         test: &["-p", "powernode-tests", "--test", "slow_clients"],
         cases: Some(1_000),
     },
+    Proof {
+        name: "schemathesis",
+        test: &["-p", "powernode-tests", "--test", "schemathesis"],
+        cases: Some(10_000),
+    },
 ];
 
 const fn by_list(name: &'static str, test: &'static [&'static str]) -> Proof {
