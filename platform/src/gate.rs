@@ -12,8 +12,9 @@ pub use actor::{ACTOR_ID_MAX, Actor, ActorId, BadActorId, Groups};
 pub use admit::{Code, Pass, Refusal};
 pub use explain::{Context, Explanation, GateName, Step, Verdict};
 pub use flags::{
-    BadEdit, BadFlagName, BadPercentage, Change, Edit, Flag, FlagState, Gates, Percentage,
-    flag_name,
+    BadEdit, BadExpression, BadFlagName, BadPercentage, Change, Edit, Expression, Flag, FlagState,
+    Gates, Percentage, flag_name,
+    flipper::{BadExport, Export},
 };
 pub use snapshot::FlagSet;
 pub use state::{State, StateError, StateFile};
@@ -145,7 +146,7 @@ impl Gate {
     /// gates that ask for none can be open.
     pub fn flag_is_on(&self, name: &str, actor: Option<&Actor>) -> bool {
         let snapshot = self.current.load();
-        snapshot.flag(name).is_some_and(|flag| flag.is_on(actor, snapshot.groups()))
+        snapshot.is_on(name, actor)
     }
 
     /// Which state of the flags this node knows; nothing before the first were read.

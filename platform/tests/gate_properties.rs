@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use chrono::DateTime;
 use powernode::gate::{
-    Actor, Context, Edit, Flag, FlagSet, Gate, Gates, Groups, Installed, Percentage, Verdict,
+    Actor, Context, Edit, Expression, Flag, FlagSet, Gate, Gates, Groups, Installed, Percentage,
+    Verdict,
 };
 use powernode_tests::report::{Failure, Report, cases};
 use proptest::prelude::*;
@@ -44,6 +45,7 @@ fn every_extension() -> Vec<Facts> {
         Some(vec![Edit::EnableActor("User;2".parse().unwrap())]),
         Some(vec![Edit::EnableGroup("admins".into())]),
         Some(vec![Edit::EnableGroup("nobody registered this".into())]),
+        Some(vec![of_admins()]),
         Some(vec![share(50_000)]),
         Some(vec![share(100_000)]),
     ];
@@ -205,8 +207,8 @@ struct Facts {
 impl Facts {
     fn flag_is_on(&self, name: &str, who: &Who) -> bool {
         let Some(edits) = &self.flag else { return false };
-        let (mut on, mut actors, mut groups, mut percent) =
-            (false, BTreeSet::new(), BTreeSet::new(), 0.0);
+        let (mut on, mut actors, mut groups, mut percent, mut admins) =
+            (false, BTreeSet::new(), BTreeSet::new(), 0.0, false);
         for edit in edits {
             match edit {
                 Edit::Enable | Edit::Disable => {
@@ -214,22 +216,26 @@ impl Facts {
                     actors.clear();
                     groups.clear();
                     percent = 0.0;
+                    admins = false;
                 }
                 Edit::EnableActor(actor) => drop(actors.insert(actor.to_string())),
                 Edit::DisableActor(actor) => drop(actors.remove(&actor.to_string())),
                 Edit::EnableGroup(group) => drop(groups.insert(group.clone())),
                 Edit::DisableGroup(group) => drop(groups.remove(group)),
                 Edit::PercentageOfActors(share) => percent = f64::from(*share),
+                Edit::EnableExpression(_) => admins = true,
+                Edit::DisableExpression => admins = false,
                 Edit::PercentageOfTime(_) => unreachable!("no extension has it"),
             }
         }
         let Some(mut ids) = who.ids.clone() else {
-            return on || !actors.is_empty() || groups.contains("admins") || percent > 0.0;
+            let groups = groups.contains("admins");
+            return on || !actors.is_empty() || groups || percent > 0.0 || admins;
         };
         ids.sort();
         let hash = crc32(format!("{name}{}", ids.concat()).as_bytes());
         on || ids.iter().any(|id| actors.contains(id))
-            || (who.admin && groups.contains("admins"))
+            || (who.admin && (admins || groups.contains("admins")))
             || f64::from(hash % 100_000) < percent * 1_000.0
     }
 
@@ -352,11 +358,19 @@ fn edits() -> impl Strategy<Value = Edit> {
         1 => Just(Edit::Disable),
         2 => actor.clone().prop_map(Edit::EnableActor),
         1 => actor.prop_map(Edit::DisableActor),
+        1 => Just(of_admins()),
+        1 => Just(Edit::DisableExpression),
         2 => group.clone().prop_map(Edit::EnableGroup),
         1 => group.prop_map(Edit::DisableGroup),
         2 => (0..=100_000_u32).prop_map(share),
         1 => Just(share(0)),
     ]
+}
+
+/// The one expression of these worlds: true of whoever administers the platform.
+fn of_admins() -> Edit {
+    let admin = serde_json::json!({ "Equal": [{ "Property": ["admin"] }, true] });
+    Edit::EnableExpression(Expression::new(admin).unwrap())
 }
 
 fn share(thousandths: u32) -> Edit {

@@ -60,6 +60,11 @@ impl Client {
         self.ask("GET", path, None).map(data)
     }
 
+    /// An answer that stands in no envelope.
+    pub(super) fn plain(&self, path: &str) -> Result<Value, ClientError> {
+        self.ask("GET", path, None)
+    }
+
     /// The `data` of an answer to a request with a body.
     pub(super) fn send(
         &self,
@@ -99,7 +104,7 @@ impl Client {
         let (status, body) = self.exchange(method, path, body)?;
         let answer: Value = serde_json::from_slice(&body)
             .map_err(|error| self.nonsense(&format!("status {status}, no JSON ({error})")))?;
-        if answer["success"] == true {
+        if answer["success"] == true || (status == 200 && answer.get("success").is_none()) {
             return Ok(answer);
         }
         let code = answer["code"].as_str().unwrap_or_default().to_owned();

@@ -29,7 +29,9 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "powernode flags enable notes_mode --percentage 25",
         ],
     ),
+    ("flags export", &["powernode flags export > flags.json"]),
     ("flags get", &["powernode flags get notes_mode"]),
+    ("flags import", &["powernode flags import flags.json"]),
     ("flags list", &["powernode flags list"]),
     (
         "flags set",
@@ -37,6 +39,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "powernode flags set notes_mode on",
             "powernode flags set notes_mode 25%",
             "powernode flags set new_editor '10% of time'",
+            r#"powernode flags set new_editor '{"Property":["admin"]}'"#,
         ],
     ),
     ("man", &["powernode man | man -l -", "powernode man --to /usr/local/share/man/man1"]),

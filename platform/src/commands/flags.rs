@@ -1,7 +1,10 @@
 //! `powernode flags`
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -17,7 +20,7 @@ use super::{
 use crate::{
     boot::{self, Core},
     config::Settings,
-    gate::{ActorId, Edit, Flag, Percentage},
+    gate::{ActorId, Edit, Export, Expression, Flag, Percentage},
 };
 
 #[derive(Debug, Subcommand)]
@@ -38,8 +41,15 @@ pub(super) enum Flags {
     Set {
         /// Its name, such as `marketing_mode`.
         name: String,
-        /// `on`, `off`, `25%` of the actors, or `'10% of time'`.
+        /// `on`, `off`, `25%` of the actors, `'10% of time'`, or an expression as Flipper writes it in JSON.
         value: String,
+    },
+    /// Print all flags as Flipper exports them.
+    Export,
+    /// Take over flags from a file that Flipper or `flags export` wrote; flags that are not in it stay.
+    Import {
+        /// The file.
+        file: PathBuf,
     },
 }
 
@@ -84,6 +94,12 @@ fn share(percent: f64) -> anyhow::Result<Percentage> {
 
 /// What `flags set` means by a value.
 fn value_of(text: &str) -> anyhow::Result<Edit> {
+    if text.starts_with('{') {
+        let json = serde_json::from_str(text)
+            .map_err(|error| exit::usage(format!("the expression is no JSON: {error}")))?;
+        let expression = Expression::new(json).map_err(|error| exit::usage(error.to_string()))?;
+        return Ok(Edit::EnableExpression(expression));
+    }
     let (number, of) = match text.split_once('%') {
         None if matches!(text, "on" | "true") => return Ok(Edit::Enable),
         None if matches!(text, "off" | "false") => return Ok(Edit::Disable),
@@ -94,7 +110,7 @@ fn value_of(text: &str) -> anyhow::Result<Edit> {
         (Some(number), "" | "of actors") => Ok(Edit::PercentageOfActors(share(number)?)),
         (Some(number), "of time") => Ok(Edit::PercentageOfTime(share(number)?)),
         _ => Err(exit::usage(format!(
-            "`{text}` is no value of a flag: give `on`, `off`, `25%` or `'10% of time'`"
+            "`{text}` is no value of a flag: give `on`, `off`, `25%`, `'10% of time'` or an expression in JSON"
         ))),
     }
 }
@@ -106,6 +122,7 @@ enum Flagged<'a> {
 }
 
 const BASE: &str = "/api/v1/admin/flags";
+const FLIPPER: &str = "/api/v1/admin/flipper";
 
 impl Flagged<'_> {
     fn list(&self) -> anyhow::Result<Vec<Value>> {
@@ -113,6 +130,28 @@ impl Flagged<'_> {
             Self::Running(client) => Ok(client.rows(BASE)?),
             Self::Offline(_, core) => {
                 Ok(core.gate.flags().unwrap_or_default().iter().map(show).collect())
+            }
+        }
+    }
+
+    fn export(&self) -> anyhow::Result<Value> {
+        match self {
+            Self::Running(client) => Ok(client.plain(FLIPPER)?),
+            Self::Offline(_, core) => {
+                Ok(json!(Export::of(core.gate.flags().unwrap_or_default().iter())))
+            }
+        }
+    }
+
+    /// Answers which flags it changed.
+    fn import(&self, file: Export) -> anyhow::Result<Value> {
+        match self {
+            Self::Running(client) => {
+                Ok(client.send("PUT", FLIPPER, &json!(file))?["changed"].take())
+            }
+            Self::Offline(runtime, core) => {
+                let flags = file.read()?;
+                Ok(json!(runtime.block_on(core.flags.import(flags, by()))?))
             }
         }
     }
@@ -146,6 +185,10 @@ impl Flagged<'_> {
             Edit::PercentageOfTime(share) => {
                 ("PUT", format!("{one}/percentage_of_time"), json!({ "percentage": share }))
             }
+            Edit::EnableExpression(it) => {
+                ("PUT", format!("{one}/expression"), json!({ "expression": it }))
+            }
+            Edit::DisableExpression => ("DELETE", format!("{one}/expression"), Value::Null),
         };
         Ok(client.send(method, &path, &body)?)
     }
@@ -155,7 +198,7 @@ impl Flags {
     pub(super) fn run(self, settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
         // What makes no sense is said before anybody is asked.
         let edit = match &self {
-            Self::List | Self::Get { .. } => None,
+            Self::List | Self::Get { .. } | Self::Export | Self::Import { .. } => None,
             Self::Enable(change) => Some(change.edit(true)?),
             Self::Disable(change) => Some(change.edit(false)?),
             Self::Set { value, .. } => Some(value_of(value)?),
@@ -176,6 +219,25 @@ impl Flags {
                 output.answer(&json!({ "flags": flags }), || {
                     let row = |it: &Value| vec![text(&it["name"]), state(it)];
                     table(&["FLAG", "STATE"], &flags.iter().map(row).collect::<Vec<_>>())
+                })?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Self::Export => {
+                let file = flagged.export()?;
+                output.answer(&file, || format!("{file:#}"))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Self::Import { file } => {
+                let shown = file.display();
+                let text = fs::read_to_string(&file).with_context(|| format!("{shown}"))?;
+                let export = serde_json::from_str(&text)
+                    .with_context(|| format!("`{shown}` is no export of Flipper's"))?;
+                let changed = flagged.import(export)?;
+                let names = changed.as_array().into_iter().flatten().filter_map(Value::as_str);
+                let names: Vec<_> = names.collect();
+                output.answer(&json!({ "changed": changed }), || match names.as_slice() {
+                    [] => "no flag differs".to_owned(),
+                    names => format!("changed {}", names.join(", ")),
                 })?;
                 return Ok(ExitCode::SUCCESS);
             }

@@ -190,7 +190,7 @@ fn flag(snapshot: &Snapshot, it: &Installed, actor: Option<&Actor>) -> Step {
     let verdict = match (flag.state(), actor) {
         (FlagState::On, _) => Verdict::Open,
         (FlagState::Off, _) => Verdict::Closed,
-        (FlagState::Conditional, Some(actor)) if flag.is_on(Some(actor), groups) => Verdict::Open,
+        (FlagState::Conditional, Some(actor)) if snapshot.is_on(name, Some(actor)) => Verdict::Open,
         (FlagState::Conditional, None) if flag.is_on_for_somebody(groups) => Verdict::Conditional,
         (FlagState::Conditional, _) => Verdict::Closed,
     };
@@ -220,6 +220,7 @@ fn describe(flag: &Flag, actor: Option<&Actor>, verdict: Verdict) -> String {
         some.push(format!("{} actor(s)", gates.actors.len()));
     }
     some.extend(gates.groups.iter().map(|group| format!("group `{group}`")));
+    some.extend(gates.expression.iter().map(|it| format!("whoever `{it}` is true of")));
     if !gates.percentage_of_actors.is_zero() {
         some.push(format!("{} % of actors", gates.percentage_of_actors));
     }

@@ -1,14 +1,20 @@
 //! Flags and their gates, with Flipper's meaning: the first open gate wins, and no gate can say no.
 
-use std::collections::BTreeSet;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::expression::{BadExpression, Expression};
 use super::actor::{Actor, ActorId, Groups};
+
+mod expression;
+pub(super) mod flipper;
 
 /// A flag: its gates, and what is known of its making.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -28,15 +34,29 @@ pub struct Flag {
 }
 
 impl Flag {
-    /// Whether it is on for `actor`. Without an actor only the boolean gate and the share of time can be open.
+    /// Whether it is on for `actor`, as far as it alone decides. Without an actor only the boolean gate, the
+    /// expression and the share of time can be open.
     pub fn is_on(&self, actor: Option<&Actor>, groups: &Groups) -> bool {
-        self.gates.boolean
-            || actor.is_some_and(|actor| {
-                self.names(actor)
-                    || self.draws(actor)
-                    || self.gates.groups.iter().any(|g| groups.contains(g, actor))
-            })
-            || self.gates.percentage_of_time.holds(random_bucket)
+        self.is_on_among(actor, groups, &BTreeMap::new())
+    }
+
+    /// As [`Flag::is_on`], among other flags, which its expression may ask.
+    pub fn is_on_among(
+        &self,
+        actor: Option<&Actor>,
+        groups: &Groups,
+        flags: &BTreeMap<String, Arc<Flag>>,
+    ) -> bool {
+        self.gates.boolean || {
+            let check = Check {
+                actor,
+                groups,
+                flags,
+                steady: self.name.ends_with("_mode"),
+                budget: &expression::budget(),
+            };
+            check.holds(self, None)
+        }
     }
 
     /// Whether there can be somebody for whom it is on.
@@ -45,6 +65,7 @@ impl Flag {
             || !self.gates.actors.is_empty()
             || !self.gates.percentage_of_actors.is_zero()
             || !self.gates.percentage_of_time.is_zero()
+            || self.gates.expression.is_some()
             || self.gates.groups.iter().any(|group| groups.has(group))
     }
 
@@ -55,6 +76,7 @@ impl Flag {
             FlagState::On
         } else if gates.actors.is_empty()
             && gates.groups.is_empty()
+            && gates.expression.is_none()
             && gates.percentage_of_actors.is_zero()
             && gates.percentage_of_time.is_zero()
         {
@@ -71,6 +93,71 @@ impl Flag {
     fn draws(&self, actor: &Actor) -> bool {
         actor.ids().next().is_some()
             && self.gates.percentage_of_actors.holds(|| bucket(&self.name, actor.ids()))
+    }
+}
+
+/// One check, over the flag that was asked for and those that expressions ask.
+struct Check<'a> {
+    actor: Option<&'a Actor>,
+    groups: &'a Groups,
+    flags: &'a BTreeMap<String, Arc<Flag>>,
+    /// Whether the answer may not change from one check to the next.
+    steady: bool,
+    budget: &'a Cell<u32>,
+}
+
+/// The flags whose expressions are being asked, the last first.
+struct Asking<'a> {
+    flag: &'a str,
+    before: Option<&'a Asking<'a>>,
+}
+
+impl Check<'_> {
+    fn holds(&self, flag: &Flag, before: Option<&Asking<'_>>) -> bool {
+        let gates = &flag.gates;
+        gates.boolean
+            || gates.expression.as_ref().is_some_and(|it| self.evaluates(flag, it, before))
+            || self.actor.is_some_and(|actor| {
+                flag.names(actor)
+                    || flag.draws(actor)
+                    || gates.groups.iter().any(|it| self.groups.contains(it, actor))
+            })
+            || (!(self.steady && before.is_some()) && gates.percentage_of_time.holds(random_bucket))
+    }
+
+    /// Whether an expression is true for one of the actor's ids, or for nobody where there is none.
+    fn evaluates(&self, flag: &Flag, expression: &Expression, before: Option<&Asking<'_>>) -> bool {
+        let asking = Asking { flag: &flag.name, before };
+        let is_on = |name: &str| self.asks(name, &asking);
+        let now = Utc::now();
+        let holds = |id: Option<&ActorId>| {
+            expression.holds(&expression::Asked {
+                flag: &flag.name,
+                id,
+                admin: self.actor.is_some_and(Actor::is_admin),
+                now,
+                steady: self.steady,
+                budget: self.budget,
+                is_on: &is_on,
+            })
+        };
+        let mut ids = self.actor.iter().flat_map(|it| it.ids()).peekable();
+        if ids.peek().is_none() {
+            return holds(None);
+        }
+        ids.any(|id| holds(Some(id)))
+    }
+
+    /// Whether a flag that an expression asks for is on; one that is being asked already is not.
+    fn asks(&self, name: &str, asking: &Asking<'_>) -> bool {
+        let mut at = Some(asking);
+        while let Some(it) = at {
+            if it.flag == name {
+                return false;
+            }
+            at = it.before;
+        }
+        self.flags.get(name).is_some_and(|flag| self.holds(flag, Some(asking)))
     }
 }
 
@@ -105,6 +192,8 @@ pub struct Gates {
     pub actors: BTreeSet<ActorId>,
     /// For whoever is in one of these.
     pub groups: BTreeSet<String>,
+    /// For whoever it is true of.
+    pub expression: Option<Expression>,
     /// For a share of the actors, always the same ones.
     pub percentage_of_actors: Percentage,
     /// For a share of the checks.
@@ -112,6 +201,22 @@ pub struct Gates {
 }
 
 impl Gates {
+    /// Says why this flag cannot have these gates, if it cannot.
+    ///
+    /// # Errors
+    ///
+    /// As [`Edit::check`].
+    pub fn check(&self, flag: &str, groups: &Groups) -> Result<(), BadEdit> {
+        Edit::PercentageOfTime(self.percentage_of_time).check(flag, groups)?;
+        for group in &self.groups {
+            Edit::EnableGroup(group.clone()).check(flag, groups)?;
+        }
+        match &self.expression {
+            Some(it) => Edit::EnableExpression(it.clone()).check(flag, groups),
+            None => Ok(()),
+        }
+    }
+
     /// Makes the change. Switching the whole flag on or off clears all other gates.
     pub fn apply(&mut self, edit: &Edit) {
         match edit {
@@ -123,6 +228,8 @@ impl Gates {
             Edit::DisableGroup(group) => drop(self.groups.remove(group)),
             Edit::PercentageOfActors(share) => self.percentage_of_actors = *share,
             Edit::PercentageOfTime(share) => self.percentage_of_time = *share,
+            Edit::EnableExpression(it) => self.expression = Some(it.clone()),
+            Edit::DisableExpression => self.expression = None,
         }
     }
 }
@@ -146,6 +253,10 @@ pub enum Edit {
     PercentageOfActors(Percentage),
     /// On for this share of the checks; none takes the gate away.
     PercentageOfTime(Percentage),
+    /// On for whoever it is true of.
+    EnableExpression(Expression),
+    /// No longer on because of an expression.
+    DisableExpression,
 }
 
 impl Edit {
@@ -158,6 +269,9 @@ impl Edit {
         match self {
             Edit::PercentageOfTime(share) if flag.ends_with("_mode") && !share.is_zero() => {
                 Err(BadEdit::Flapping { flag: flag.to_owned() })
+            }
+            Edit::EnableExpression(it) if flag.ends_with("_mode") && it.is_random() => {
+                Err(BadEdit::Random { flag: flag.to_owned() })
             }
             Edit::EnableGroup(group) if !groups.has(group) => Err(BadEdit::UnknownGroup {
                 group: group.clone(),
@@ -176,6 +290,14 @@ pub enum BadEdit {
         "`{flag}` gates an extension, which a percentage of time would make flap: use a percentage of actors"
     )]
     Flapping {
+        /// The flag's name.
+        flag: String,
+    },
+    /// Nor can it be on by chance.
+    #[error(
+        "`{flag}` gates an extension, which `Random` would make flap: use `PercentageOfActors`"
+    )]
+    Random {
         /// The flag's name.
         flag: String,
     },
@@ -278,12 +400,17 @@ pub struct BadFlagName(String);
 /// Thousandths of a percent are as fine as shares get.
 const SCALE: u32 = 1_000;
 
-/// Where the flag puts these actors, of 100,000 places. The bias of the remainder is Flipper's, and stays.
+/// Where the flag puts these actors, of 100,000 places.
 fn bucket<'a>(flag: &str, ids: impl Iterator<Item = &'a ActorId>) -> u32 {
+    bucket_of(flag, ids.map(ActorId::as_bytes))
+}
+
+/// Where the flag puts these texts, of 100,000 places. The bias of the remainder is Flipper's, and stays.
+fn bucket_of<'a>(flag: &str, texts: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(flag.as_bytes());
-    for id in ids {
-        crc.update(id.as_bytes());
+    for text in texts {
+        crc.update(text);
     }
     crc.finalize() % (100 * SCALE)
 }

@@ -76,9 +76,10 @@ impl Snapshot {
             Some(Standing::Open) => Ok(()),
             Some(Standing::Closed(refusal)) => Err(refusal),
             Some(Standing::Conditional { conditions, then }) => {
-                if let Some(actor) = actor {
+                if let (Some(actor), Some(set)) = (actor, &self.flags) {
                     for condition in conditions {
-                        if !condition.flag.is_on(Some(actor), &self.groups) {
+                        let flag = &condition.flag;
+                        if !flag.is_on_among(Some(actor), &self.groups, &set.flags) {
                             return Err(&condition.otherwise);
                         }
                     }
@@ -121,6 +122,14 @@ impl Snapshot {
 
     pub(super) fn flag(&self, name: &str) -> Option<&Arc<Flag>> {
         self.flags.as_ref()?.flags.get(name)
+    }
+
+    /// Whether a flag is on; one that is not there is off.
+    pub(super) fn is_on(&self, name: &str, actor: Option<&Actor>) -> bool {
+        self.flags.as_ref().is_some_and(|set| {
+            let flag = set.flags.get(name);
+            flag.is_some_and(|it| it.is_on_among(actor, &self.groups, &set.flags))
+        })
     }
 
     pub(super) fn groups(&self) -> &Groups {

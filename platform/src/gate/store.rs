@@ -103,17 +103,38 @@ impl FlagStore {
     pub async fn edit(&self, name: &str, edit: Edit, by: By) -> Result<Flag, FlagError> {
         let name = name.to_owned();
         edit.check(&name, &self.gate.groups())?;
+        self.change(move |conn| change_gates(conn, &name, action(&edit), &by, |it| it.apply(&edit)))
+            .await
+    }
+
+    /// Takes over the gates of these flags, all or none, and answers the names of those that this changed. A flag that
+    /// is not there is made; one that is not among them stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`FlagError::Name`], [`FlagError::Edit`] or [`FlagError::Database`]; nothing was changed then.
+    pub async fn import(
+        &self,
+        flags: Vec<(String, Gates)>,
+        by: By,
+    ) -> Result<Vec<String>, FlagError> {
+        let groups = self.gate.groups();
+        for (name, gates) in &flags {
+            flag_name(name)?;
+            gates.check(name, &groups)?;
+        }
         self.change(move |conn| {
-            let flag = rows::find(conn, &name)?.ok_or(FlagError::Unknown(name))?;
-            let mut gates = flag.gates.clone();
-            gates.apply(&edit);
-            rows::write(conn, &flag.name, &flag.gates, &gates, &by)?;
-            rows::choose(conn, &flag.name)?;
-            let entry = Entry::new(action(&edit), subject(&flag.name))
-                .with_before(json!(flag.gates))
-                .with_after(json!(gates));
-            audit::append(conn, &by, entry)?;
-            rows::find(conn, &flag.name)?.ok_or(FlagError::Unknown(flag.name))
+            let mut changed = Vec::new();
+            for (name, gates) in flags {
+                match rows::find(conn, &name)? {
+                    Some(flag) if flag.gates == gates => continue,
+                    Some(_) => {}
+                    None => make(conn, &name, "", &Gates::default(), &by)?,
+                }
+                change_gates(conn, &name, "flag.import", &by, |it| *it = gates)?;
+                changed.push(name);
+            }
+            Ok(changed)
         })
         .await
     }
@@ -232,6 +253,25 @@ fn make(
     audit::append(conn, by, entry).map(drop)
 }
 
+fn change_gates(
+    conn: &mut HostConnection,
+    name: &str,
+    action: &str,
+    by: &By,
+    change: impl FnOnce(&mut Gates),
+) -> Result<Flag, FlagError> {
+    let unknown = || FlagError::Unknown(name.to_owned());
+    let flag = rows::find(conn, name)?.ok_or_else(unknown)?;
+    let mut gates = flag.gates.clone();
+    change(&mut gates);
+    rows::write(conn, name, &flag.gates, &gates, by)?;
+    rows::choose(conn, name)?;
+    let entry =
+        Entry::new(action, subject(name)).with_before(json!(flag.gates)).with_after(json!(gates));
+    audit::append(conn, by, entry)?;
+    rows::find(conn, name)?.ok_or_else(unknown)
+}
+
 fn subject(flag: &str) -> String {
     format!("flag/{flag}")
 }
@@ -246,6 +286,8 @@ fn action(edit: &Edit) -> &'static str {
         Edit::DisableGroup(_) => "flag.disable_group",
         Edit::PercentageOfActors(_) => "flag.percentage_of_actors",
         Edit::PercentageOfTime(_) => "flag.percentage_of_time",
+        Edit::EnableExpression(_) => "flag.enable_expression",
+        Edit::DisableExpression => "flag.disable_expression",
     }
 }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use diesel::prelude::*;
 use powernode_plugin_api::db::{HostBackend, HostConnection};
 
-use super::super::flags::{Change, Flag, Gates, Percentage};
+use super::super::flags::{Change, Expression, Flag, Gates, Percentage};
 use crate::audit::By;
 use crate::db::schema::{core_flag_gates, core_flags};
 
@@ -16,6 +16,7 @@ const BOOLEAN: &str = "boolean";
 const ACTORS: &str = "actors";
 const GROUPS: &str = "groups";
 const OF_ACTORS: &str = "percentage_of_actors";
+const EXPRESSION: &str = "expression";
 const OF_TIME: &str = "percentage_of_time";
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -130,6 +131,7 @@ fn values(gates: &Gates) -> BTreeSet<(&'static str, String)> {
     let mut values = BTreeSet::from([(BOOLEAN, gates.boolean.to_string())]);
     values.extend(gates.actors.iter().map(|actor| (ACTORS, actor.to_string())));
     values.extend(gates.groups.iter().map(|group| (GROUPS, group.clone())));
+    values.extend(gates.expression.iter().map(|it| (EXPRESSION, it.to_string())));
     for (kind, share) in
         [(OF_ACTORS, gates.percentage_of_actors), (OF_TIME, gates.percentage_of_time)]
     {
@@ -175,6 +177,10 @@ fn open(gates: &mut Gates, flag: &str, row: &GateRow) -> Result<(), String> {
         },
         ACTORS => drop(gates.actors.insert(row.value.parse().map_err(|bad| format!("({bad})"))?)),
         GROUPS => drop(gates.groups.insert(row.value.clone())),
+        EXPRESSION => {
+            let json = serde_json::from_str(&row.value).map_err(|_| "is no JSON".to_owned())?;
+            gates.expression = Some(Expression::new(json).map_err(|bad| format!("({bad})"))?);
+        }
         OF_ACTORS => gates.percentage_of_actors = share()?,
         OF_TIME if flag.ends_with("_mode") => return Err("would make an extension flap".into()),
         OF_TIME => gates.percentage_of_time = share()?,

@@ -7,9 +7,10 @@ use actix_web::{
 use powernode_plugin_api::operation::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
-    gate::{ActorId, Edit, Flag, FlagState, Percentage},
+    gate::{ActorId, Edit, Export, Expression, Flag, FlagState, Percentage},
     http::{
         body::Body,
         caller::Caller,
@@ -23,6 +24,8 @@ use crate::{
 
 const READ: &str = "admin.flags.read";
 const MANAGE: &str = "admin.flags.manage";
+/// Beside the flags, since any word below them is a flag's name.
+const FLIPPER: &str = "/api/v1/admin/flipper";
 
 pub(super) fn table() -> Vec<CoreRoute> {
     let (all, one) = ("/api/v1/admin/flags", "/api/v1/admin/flags/{name}");
@@ -58,6 +61,22 @@ pub(super) fn table() -> Vec<CoreRoute> {
         put("/api/v1/admin/flags/{name}/percentage_of_time", percentage_of_time)
             .permission(MANAGE)
             .says("Switch it on for a share of the time", |it| it.body::<Share>().ok::<Shown>()),
+        put("/api/v1/admin/flags/{name}/expression", set_expression)
+            .permission(MANAGE)
+            .says("Switch it on for whoever an expression is true of", |it| {
+                it.body::<NewExpression>().ok::<Shown>()
+            }),
+        delete("/api/v1/admin/flags/{name}/expression", remove_expression)
+            .permission(MANAGE)
+            .says("Take the expression away", |it| it.ok::<Shown>()),
+        get(FLIPPER, export)
+            .permission(READ)
+            .says("Export all flags as Flipper does", |it| it.plain::<Export>("200")),
+        put(FLIPPER, import)
+            .permission(MANAGE)
+            .says("Take over flags from an export of Flipper's", |it| {
+                it.body::<Export>().ok::<Imported>()
+            }),
     ]
 }
 
@@ -218,6 +237,57 @@ async fn percentage_of_time(
 ) -> Result<HttpResponse, ApiError> {
     let share: Share = body.json().await?;
     edit(&platform, &caller, &name, Edit::PercentageOfTime(share.read()?)).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewExpression {
+    /// As Flipper writes it: `{"Equal": [{"Property": ["admin"]}, true]}`.
+    #[schemars(with = "serde_json::Map<String, Value>")]
+    expression: Value,
+}
+
+async fn set_expression(
+    platform: Data<Platform>,
+    caller: Caller,
+    name: Path<String>,
+    body: Body,
+) -> Result<HttpResponse, ApiError> {
+    let NewExpression { expression } = body.json().await?;
+    let expression = Expression::new(expression)
+        .map_err(|error| ApiError::invalid("expression", error.to_string()))?;
+    edit(&platform, &caller, &name, Edit::EnableExpression(expression)).await
+}
+
+async fn remove_expression(
+    platform: Data<Platform>,
+    caller: Caller,
+    name: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    edit(&platform, &caller, &name, Edit::DisableExpression).await
+}
+
+async fn export(platform: Data<Platform>, _: Caller) -> HttpResponse {
+    let flags = platform.gate.flags().unwrap_or_default();
+    HttpResponse::Ok().json(Export::of(flags.iter()))
+}
+
+/// What an import did.
+#[derive(Serialize, JsonSchema)]
+struct Imported {
+    /// The flags that it changed, by name.
+    changed: Vec<String>,
+}
+
+async fn import(
+    platform: Data<Platform>,
+    caller: Caller,
+    body: Body,
+) -> Result<HttpResponse, ApiError> {
+    let file: Export = body.json().await?;
+    let flags = file.read().map_err(|error| ApiError::invalid("features", error.to_string()))?;
+    let changed = platform.flags.import(flags, caller.by()).await?;
+    Ok(envelope::ok(Imported { changed }))
 }
 
 async fn edit(

@@ -314,6 +314,12 @@ fn each_route_succeeds_as_it_is_described() {
     ask(&format!("DELETE {flag}/groups/admins"));
     ask(&format!(r#"PUT {flag}/percentage_of_actors <- {{"percentage":25}}"#));
     ask(&format!(r#"PUT {flag}/percentage_of_time <- {{"percentage":1}}"#));
+    ask(&format!(r#"PUT {flag}/expression <- {{"expression":{{"Equal":[1,{{"Now":[]}}]}}}}"#));
+    ask("GET /api/v1/admin/flipper");
+    ask(&format!("DELETE {flag}/expression"));
+    ask(
+        r#"PUT /api/v1/admin/flipper <- {"version":1,"features":{"beta":{"percentage_of_actors":"2"}}}"#,
+    );
     ask(
         r#"POST /api/v1/admin/tokens <- {"name":"more","scopes":["*"],"expires_at":"2999-01-01T00:00:00Z"}"#,
     );
