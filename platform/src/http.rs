@@ -122,7 +122,7 @@ fn app(
     App::new()
         .app_data(platform)
         .configure(|config| route::mount(config, "", core::table()))
-        .configure(|config| route::mount(config, "", openapi::table().into()))
+        .configure(|config| route::mount(config, "", openapi::table()))
         .service(
             web::scope(admin::BASE)
                 .configure(|config| route::mount(config, admin::BASE, admin::table())),

@@ -14,6 +14,7 @@ use super::{
 use crate::registry::Mounted;
 
 pub(super) mod describe;
+mod docs;
 
 type Paths = BTreeMap<String, Map<String, Value>>;
 
@@ -31,10 +32,11 @@ pub(super) static CORE: LazyLock<(Paths, Map<String, Value>)> = LazyLock::new(||
     (paths, schemas)
 });
 
-/// The document's own route.
-pub(super) fn table() -> [CoreRoute; 1] {
+/// The document's own route, and those of the page that shows it.
+pub(super) fn table() -> Vec<CoreRoute> {
     let route = get("/api/openapi.json", document).public();
-    [route.says("Describe the API", |it| it.plain::<Map<String, Value>>("200"))]
+    let route = route.says("Describe the API", |it| it.plain::<Map<String, Value>>("200"));
+    std::iter::once(route).chain(docs::table()).collect()
 }
 
 async fn document(platform: Data<Platform>) -> HttpResponse {
