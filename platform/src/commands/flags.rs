@@ -230,8 +230,14 @@ impl Flags {
             Self::Import { file } => {
                 let shown = file.display();
                 let text = fs::read_to_string(&file).with_context(|| format!("{shown}"))?;
-                let export = serde_json::from_str(&text)
-                    .with_context(|| format!("`{shown}` is no export of Flipper's"))?;
+                let read = || {
+                    let mut file: Value = serde_json::from_str(&text)?;
+                    // What `--json` adds to say where it came from.
+                    file.as_object_mut().map(|it| it.remove("source"));
+                    serde_json::from_value(file)
+                };
+                let export =
+                    read().with_context(|| format!("`{shown}` is no export of Flipper's"))?;
                 let changed = flagged.import(export)?;
                 let names = changed.as_array().into_iter().flatten().filter_map(Value::as_str);
                 let names: Vec<_> = names.collect();
@@ -276,6 +282,7 @@ fn state(flag: &Value) -> String {
     };
     let whom = list("actors")
         .chain(list("groups").map(|it| format!("group {it}")))
+        .chain(gates["expression"].is_object().then(|| gates["expression"].to_string()))
         .chain(share("percentage_of_actors", "actors"))
         .chain(share("percentage_of_time", "the time"));
     format!("on for {}", whom.collect::<Vec<_>>().join(", "))
