@@ -28,6 +28,7 @@ const PROOFS: &[Proof] = &[
     by_list("diesel_checks_sqlite", &["-p", "powernode-tests", "--test", "diesel_checks"]),
     by_list("diesel_checks_postgres", &["-p", "powernode-tests", "--test", "diesel_checks"]),
     by_list("account_isolation", &["-p", "powernode-tests", "--test", "account_isolation"]),
+    by_list("migration_crash", &["-p", "powernode-tests", "--test", "migrate", "crash"]),
     by_list("confinement_sqlite", &["-p", "powernode-tests", "--test", "confinement"]),
     by_list("confinement_postgres", &["-p", "powernode-tests", "--test", "confinement"]),
     by_list("doctor_faults", &["-p", "powernode-tests", "--test", "doctor"]),

@@ -123,7 +123,7 @@ pub fn database(settings: &Settings) -> DatabaseSettings {
 /// [`BootError`]; nothing runs then.
 pub fn core(settings: &Settings, handle: &Handle) -> Result<Core, BootError> {
     let core = opened(settings)?;
-    let migrator = Migrator::new(&core.engine);
+    let migrator = Migrator::new(&core.engine).with_runs(settings.database.migrate_at_start);
     let plan = migrator.plan(&[])?;
     for outcome in migrator.run(&plan)? {
         outcome.result?;
@@ -163,7 +163,7 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
 
     let registry: Arc<OnceLock<Arc<Registry>>> = Arc::default();
     let makers = Makers::new(&core, settings, handle, &facts, &planned.entries, registry.clone());
-    let migrator = Migrator::new(&core.engine);
+    let migrator = Migrator::new(&core.engine).with_runs(settings.database.migrate_at_start);
     let running = extensions::load(&mut planned, &load, &migrator, &|it| makers.services(it));
     let Makers { metrics, tasks, .. } = makers;
     let Running { mounts, seeds, hung } = running;
@@ -365,6 +365,34 @@ fn master_key(settings: &Settings) -> Result<Arc<MasterKey>, BootError> {
         (None, None) => own_key(&settings.data)?,
     };
     Ok(Arc::new(MasterKey::parse(&text)?))
+}
+
+/// The master key, where there is one; none is made.
+///
+/// # Errors
+///
+/// [`BootError`] when it cannot be read, or is none.
+pub fn known_key(settings: &Settings) -> Result<Option<Arc<MasterKey>>, BootError> {
+    let key = key_text(settings)?.map(|text| MasterKey::parse(&text).map(Arc::new));
+    Ok(key.transpose()?)
+}
+
+/// The master key's text, where there is one.
+///
+/// # Errors
+///
+/// [`BootError::KeyFile`].
+pub fn key_text(settings: &Settings) -> Result<Option<String>, BootError> {
+    if let Some(key) = &settings.secrets.key {
+        return Ok(Some(key.clone()));
+    }
+    let own = settings.data.join("master.key");
+    let path = settings.secrets.key_file.as_ref().unwrap_or(&own);
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && *path == own => Ok(None),
+        Err(error) => Err(BootError::KeyFile(path.clone(), error)),
+    }
 }
 
 /// The key in `<data>/master.key`, which is made at the first start.

@@ -11,6 +11,7 @@ use crate::config::{Settings, Sources};
 
 mod accounts;
 mod audit;
+mod backup;
 mod client;
 mod config;
 mod doctor;
@@ -92,6 +93,9 @@ enum Command {
     /// Look into the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Back the platform's data up, check a backup, and put one back.
+    #[command(subcommand)]
+    Backup(backup::Backup),
     /// Check and show the settings.
     #[command(subcommand)]
     Config(config::Config),
@@ -159,6 +163,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Flags(flags) => flags.run(&settings()?, output),
         Command::State(state) => state.run(&settings()?, output),
         Command::Audit(audit) => audit.run(&settings()?, output),
+        Command::Backup(backup) => backup.run(&settings()?, output),
     }
 }
 

@@ -91,6 +91,8 @@ pub struct DatabaseSettings {
     pub max_connections: u32,
     /// How long a query waits for a connection.
     pub acquire_timeout: Duration,
+    /// Whether a start runs the migrations that wait.
+    pub migrate_at_start: bool,
 }
 
 /// What an acknowledged commit survives.
@@ -235,6 +237,7 @@ impl Settings {
                 pool_size: layers.get("database.pool_size")?,
                 max_connections: layers.get("database.max_connections")?,
                 acquire_timeout: layers.get("database.acquire_timeout")?,
+                migrate_at_start: layers.get("database.migrate_at_start")?,
             },
             data,
             extensions: ExtensionsSettings {

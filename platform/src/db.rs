@@ -4,6 +4,7 @@
 //! PostgreSQL) → a connection that is lent to a job. A job comes from an extension
 //! or from the core, and sees the tables of its [`Principal`] alone.
 
+pub mod copy;
 mod engine;
 pub mod epoch;
 pub mod inspect;

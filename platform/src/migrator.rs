@@ -12,14 +12,21 @@
 mod core;
 mod error;
 mod ledger;
+pub mod lint;
 mod plan;
+mod purge;
+mod status;
+
+use std::time::Instant;
 
 use powernode_abi::{DbError, MigrationDef, data};
 
 use self::ledger::{Ledger, checksum};
 pub use self::{
     error::MigrationError,
-    plan::{Outcome, Pending, Plan, Step},
+    plan::{Outcome, Pending, Plan, Ran, Step},
+    purge::Purged,
+    status::{Booked, Status},
 };
 use crate::db::{Engine, Principal, Session, refused};
 
@@ -36,12 +43,28 @@ pub struct ExtensionMigrations {
 #[derive(Clone, Debug)]
 pub struct Migrator {
     engine: Engine,
+    /// Whether what is pending may run.
+    runs: bool,
+    /// Whether to look at what each migration locks.
+    watches: bool,
 }
 
 impl Migrator {
     /// Migrates the database behind `engine`.
     pub fn new(engine: &Engine) -> Self {
-        Self { engine: engine.clone() }
+        Self { engine: engine.clone(), runs: true, watches: false }
+    }
+
+    /// Refuses what is pending instead of running it, unless `runs`.
+    #[must_use]
+    pub fn with_runs(self, runs: bool) -> Self {
+        Self { runs, ..self }
+    }
+
+    /// Looks at what each migration locks: for a rehearsal.
+    #[must_use]
+    pub fn with_locks(self) -> Self {
+        Self { watches: true, ..self }
     }
 
     /// Says what would run: the core's migrations, then those of `extensions` in their order.
@@ -58,7 +81,8 @@ impl Migrator {
         for source in sources {
             let ledger = Ledger::read(&mut *session, &source.slug)?;
             let pending = self.pending(&ledger, &source);
-            steps.push(Step { source, pending });
+            let findings = self.findings(&source, &pending);
+            steps.push(Step { source, pending, findings });
         }
         Ok(Plan { steps })
     }
@@ -88,20 +112,25 @@ impl Migrator {
         Ok(outcomes)
     }
 
-    /// Undoes all migrations of one extension, the last first; its data is lost.
+    /// Undoes the last `steps` migrations of one extension, or all, the last first; the data in them is lost.
     ///
     /// Answers the versions that were undone.
     ///
     /// # Errors
     ///
-    /// [`MigrationError`] when a migration that ran is not among those given, or one fails.
-    pub fn revert_all(&self, source: &ExtensionMigrations) -> Result<Vec<String>, MigrationError> {
+    /// [`MigrationError`] when a migration that ran is not among those given, or one fails. On SQLite nothing was
+    /// undone then; on PostgreSQL each is undone for itself.
+    pub fn revert(
+        &self,
+        source: &ExtensionMigrations,
+        steps: Option<usize>,
+    ) -> Result<Vec<String>, MigrationError> {
         let mut session = self.session()?;
         locked(&mut *session, |session| {
             let ledger = Ledger::read(session, &source.slug)?;
             let principal = principal(&source.slug);
             let mut undone = Vec::new();
-            for entry in ledger.entries.iter().rev() {
+            for entry in ledger.entries.iter().rev().take(steps.unwrap_or(usize::MAX)) {
                 let def = source
                     .migrations
                     .iter()
@@ -118,6 +147,22 @@ impl Migrator {
         })
     }
 
+    fn findings(
+        &self,
+        source: &ExtensionMigrations,
+        pending: &Result<Vec<Pending>, MigrationError>,
+    ) -> Vec<lint::Finding> {
+        let Ok(pending) = pending else { return Vec::new() };
+        if pending.is_empty() {
+            return Vec::new();
+        }
+        let waits = |migration: &str| {
+            pending.iter().any(|it| migration == format!("{}_{}", it.version, it.name))
+        };
+        let found = lint::lint(&source.migrations, self.engine.dialect());
+        found.into_iter().filter(|it| waits(&it.migration)).collect()
+    }
+
     fn session(&self) -> Result<Box<dyn Session>, MigrationError> {
         self.engine.session().map_err(MigrationError::from)
     }
@@ -126,8 +171,19 @@ impl Migrator {
         &self,
         session: &mut dyn Session,
         source: &ExtensionMigrations,
-    ) -> Result<Vec<String>, MigrationError> {
+    ) -> Result<Vec<Ran>, MigrationError> {
         let principal = principal(&source.slug);
+        if !self.runs {
+            let ledger = Ledger::read(session, &source.slug)?;
+            let pending = self.pending(&ledger, source)?;
+            let Some(first) = pending.first() else { return Ok(Vec::new()) };
+            return Err(MigrationError::Behind {
+                slug: source.slug.clone(),
+                version: first.version.clone(),
+                name: first.name.clone(),
+                count: pending.len(),
+            });
+        }
         locked(session, |session| {
             session.prepare(&principal).map_err(MigrationError::from)?;
             Ledger::create(session)?;
@@ -137,8 +193,7 @@ impl Migrator {
                 let def =
                     source.migrations.iter().find(|def| def.version.as_str() == pending.version);
                 if let Some(def) = def {
-                    self.apply(session, &principal, def, Direction::Up)?;
-                    ran.push(pending.version);
+                    ran.push(self.apply(session, &principal, def, Direction::Up)?);
                 }
             }
             Ok(ran)
@@ -161,7 +216,7 @@ impl Migrator {
         principal: &Principal,
         def: &MigrationDef,
         direction: Direction,
-    ) -> Result<(), MigrationError> {
+    ) -> Result<Ran, MigrationError> {
         let dialect = self.engine.dialect();
         let failed = |source: DbError| MigrationError::Failed {
             slug: principal.slug().to_owned(),
@@ -180,8 +235,27 @@ impl Migrator {
         if inside {
             session.begin(principal).map_err(failed)?;
         }
+        let tables = match self.watches {
+            true => session.tables(principal).map_err(failed)?,
+            false => Vec::new(),
+        };
+        let mut ran = Ran {
+            version: def.version.to_string(),
+            name: def.name.to_string(),
+            milliseconds: 0.0,
+            locks: Vec::new(),
+        };
+        let began = Instant::now();
         let mut work = || {
             session.script(principal, text).map_err(failed)?;
+            ran.milliseconds = began.elapsed().as_secs_f64() * 1000.0;
+            if self.watches {
+                ran.locks = session.locks(principal).map_err(failed)?;
+                ran.locks.retain(|lock| {
+                    tables.iter().any(|(name, _)| lock.contains(&format!("`{name}`")))
+                        || dialect == data::SQLITE
+                });
+            }
             if !principal.is_core() {
                 let after = session.shape(principal).map_err(failed)?;
                 let faults = before.faults_until(&after);
@@ -202,14 +276,14 @@ impl Migrator {
             }
         };
         match work() {
-            Ok(()) if inside => session.commit().map_err(failed),
+            Ok(()) if inside => session.commit().map_err(failed).map(|()| ran),
             Err(error) => {
                 if inside {
                     session.roll_back();
                 }
                 Err(error)
             }
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(ran),
         }
     }
 }

@@ -325,9 +325,24 @@ impl Planned {
         }
     }
 
+    /// Says what pending migrations take away in one step.
+    fn warn(&mut self, plan: &crate::migrator::Plan) {
+        for step in &plan.steps {
+            let entry = self.entries.iter_mut().find(|it| it.slug == step.source.slug);
+            let findings = step.findings.iter().map(ToString::to_string);
+            let findings: Vec<_> = findings.inspect(|it| tracing::warn!("{it}")).collect();
+            if let Some(entry) = entry {
+                entry.warnings.extend(findings);
+            }
+        }
+    }
+
     fn migrate(&mut self, loading: &mut [(usize, Brought)], migrator: &Migrator) {
         let sources = self.sources(loading);
-        let outcomes = migrator.plan(&sources).and_then(|plan| migrator.run(&plan));
+        let outcomes = migrator.plan(&sources).and_then(|plan| {
+            self.warn(&plan);
+            migrator.run(&plan)
+        });
         let failed = |error: &dyn std::error::Error| {
             let mut text = error.to_string();
             let mut source = error.source();

@@ -8,6 +8,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("accounts list", &["powernode accounts list --json"]),
     ("audit export", &["powernode audit export --to audit.jsonl"]),
     ("audit verify", &["powernode audit verify"]),
+    (
+        "backup create",
+        &[
+            "powernode backup create --to /var/backups/powernode-1",
+            "powernode backup create --to /mnt/safe/powernode-1 --with-key",
+        ],
+    ),
+    ("backup restore", &["powernode backup restore /var/backups/powernode-1"]),
+    ("backup verify", &["powernode backup verify /var/backups/powernode-1"]),
     ("completions", &["powernode completions bash > /etc/bash_completion.d/powernode"]),
     ("config check", &["powernode config check", "powernode config check --config new.toml"]),
     ("config reference", &["powernode config reference > CONFIGURATION.md"]),
@@ -43,7 +52,16 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("man", &["powernode man | man -l -", "powernode man --to /usr/local/share/man/man1"]),
-    ("migrate", &["powernode migrate --dry-run", "powernode migrate"]),
+    (
+        "migrate",
+        &["powernode migrate --dry-run", "powernode migrate --rehearse", "powernode migrate"],
+    ),
+    ("migrate purge", &["powernode migrate purge notes", "powernode migrate purge notes --yes"]),
+    (
+        "migrate revert",
+        &["powernode migrate revert notes --steps 1", "powernode migrate revert notes --all"],
+    ),
+    ("migrate status", &["powernode migrate status"]),
     ("seed", &["powernode seed", "powernode seed --tier demo notes"]),
     ("serve", &["powernode serve", "powernode serve --port 9000 --data /var/lib/powernode"]),
     ("state disable", &["powernode state disable notes"]),

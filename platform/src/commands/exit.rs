@@ -34,7 +34,7 @@ pub(super) const TABLE: &[(Exit, &str)] = &[
     (Exit::Usage, "the command line or a setting is wrong; nothing was done"),
     (
         Exit::No,
-        "done, and the answer is no: `ext why` (it may not be called), `audit verify` (tampered with), \
+        "done, and the answer is no: `ext why` (it may not be called), `audit verify` and `backup verify` (tampered with), \
          `config check` (something is wrong), `doctor` (something is wrong)",
     ),
     (Exit::NotFound, "there is no such extension, flag, token, account or setting"),

@@ -37,6 +37,11 @@ pub(super) const KEYS: &[Key] = &[
         "40",
         "PostgreSQL's connections of this process in all, those of the core and of all extensions.",
     ),
+    key(
+        "database.migrate_at_start",
+        "true",
+        "Whether a start runs the migrations that wait; `false` leaves that to `powernode migrate`, and an extension whose library is newer than the database stays out until then.",
+    ),
     unset(
         "database.path",
         "The SQLite database's file; `powernode.db` in the data directory where nothing is said.",

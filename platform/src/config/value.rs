@@ -115,6 +115,14 @@ impl Setting for usize {
     }
 }
 
+impl Setting for bool {
+    const EXPECTED: &'static str = "`true` or `false`";
+
+    fn read(raw: Option<&Raw>) -> Option<Self> {
+        raw?.to_string().parse().ok()
+    }
+}
+
 impl Setting for IpAddr {
     const EXPECTED: &'static str = "an IP address, such as `127.0.0.1`";
 

@@ -114,7 +114,7 @@ impl Postgres {
     /// Connections for the migrator.
     pub(crate) fn session(self: &Arc<Self>) -> Result<Migrating, DbError> {
         let operator = self.begun(&Principal::core(), |connection| {
-            connection.batch(&format!("SET search_path TO {CORE}; SET statement_timeout = 0"))
+            connection.batch(&format!("SET search_path TO {CORE}; {}", session::UNHURRIED))
         })?;
         Ok(Migrating::new(Arc::clone(self), operator))
     }

@@ -41,6 +41,12 @@ pub(crate) trait Session {
     fn unbook(&mut self, principal: &Principal, version: &str) -> Result<(), DbError>;
     /// The type of a moment's column.
     fn moment(&self) -> &'static str;
+    /// The tables of `principal`, with the number of their rows.
+    fn tables(&mut self, principal: &Principal) -> Result<Vec<(String, u64)>, DbError>;
+    /// What the open transaction of `principal`'s locks, a sentence for each.
+    fn locks(&mut self, principal: &Principal) -> Result<Vec<String>, DbError>;
+    /// Takes away all that is `principal`'s, an extension, in one transaction.
+    fn purge(&mut self, principal: &Principal) -> Result<(), DbError>;
     /// Whose what is, for the log.
     fn owners(&self) -> &Owners;
     /// Whether a table of the platform's exists.

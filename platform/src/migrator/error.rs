@@ -63,9 +63,10 @@ pub enum MigrationError {
         /// The version.
         version: String,
     },
-    /// A migration that ran, and that the extension no longer brings.
+    /// A migration that ran, and that is missing among those that are brought.
     #[error(
-        "migration `{version}_{name}` of `{slug}` ran, but the library does not bring it: install the version that does"
+        "migration `{version}_{name}` of `{slug}` ran, but {} does not bring it, while it brings later ones: {}",
+        bringer(.slug), put_back(.slug)
     )]
     Missing {
         /// The extension.
@@ -74,6 +75,65 @@ pub enum MigrationError {
         version: String,
         /// Its name.
         name: String,
+    },
+    /// A migration ran that is later than all that are brought.
+    #[error(
+        "the database is newer than {}: migration `{version}_{name}` ran, and the last that it brings is {last}; {}",
+        bringer(.slug), back(.slug)
+    )]
+    Newer {
+        /// The extension.
+        slug: String,
+        /// The migration's version.
+        version: String,
+        /// Its name.
+        name: String,
+        /// The last version that is brought.
+        last: String,
+    },
+    /// Migrations wait, and whoever starts may not run them.
+    #[error(
+        "{} is newer than the database: {count} of its migrations did not run, the first is `{version}_{name}`, \
+         and `database.migrate_at_start` is false; run `powernode migrate`",
+        bringer(.slug)
+    )]
+    Behind {
+        /// The extension.
+        slug: String,
+        /// The first one's version.
+        version: String,
+        /// Its name.
+        name: String,
+        /// How many wait.
+        count: usize,
+    },
+    /// A migration that did not run comes before one that ran.
+    #[error(
+        "migration `{version}_{name}` of `{slug}` did not run, but `{after}`, which comes behind it, did: \
+         give it a version later than `{after}`"
+    )]
+    Reordered {
+        /// The extension.
+        slug: String,
+        /// The migration's version.
+        version: String,
+        /// Its name.
+        name: String,
+        /// The version that ran.
+        after: String,
+    },
+    /// A prefix within another's.
+    #[error(
+        "cannot purge `{slug}`: the tables of `{other}` begin with `{prefix}` as well, and cannot be told apart; \
+         purge `{other}` first"
+    )]
+    Shared {
+        /// The extension.
+        slug: String,
+        /// The other one.
+        other: String,
+        /// What the names begin with.
+        prefix: String,
     },
     /// A migration touched what is not the extension's.
     #[error(
@@ -106,6 +166,36 @@ pub enum MigrationError {
         /// The database's words.
         source: Box<DbError>,
     },
+}
+
+/// What brings the migrations of `slug`.
+fn bringer(slug: &str) -> String {
+    if slug == super::core::SLUG {
+        "this platform".to_owned()
+    } else {
+        format!("the installed library of `{slug}`")
+    }
+}
+
+fn put_back(slug: &str) -> &'static str {
+    if slug == super::core::SLUG {
+        "run the platform that does"
+    } else {
+        "install the version that does"
+    }
+}
+
+/// The ways out for who went back to an older version.
+fn back(slug: &str) -> String {
+    if slug == super::core::SLUG {
+        "run the newer platform, or restore a backup of before with `powernode backup restore`"
+            .to_owned()
+    } else {
+        format!(
+            "install the version that brings it, or go back with that version installed: \
+             `powernode migrate revert {slug} --steps 1` for each"
+        )
+    }
 }
 
 impl From<DbError> for MigrationError {

@@ -20,6 +20,7 @@ pub(super) struct Entry {
     pub(super) version: String,
     pub(super) name: String,
     pub(super) checksum: String,
+    pub(super) run_at: String,
 }
 
 impl Ledger {
@@ -42,17 +43,28 @@ impl Ledger {
             return Ok(Self::default());
         }
         let select = format!(
-            "SELECT version, name, checksum FROM {TABLE} WHERE extension = $1 ORDER BY version"
+            "SELECT version, name, checksum, CAST(run_at AS TEXT) FROM {TABLE} WHERE extension = $1"
         );
         let rows = session.rows(&select, &[slug]).map_err(MigrationError::from)?;
-        let entries = rows
+        let mut entries: Vec<_> = rows
             .into_iter()
             .filter_map(|row| {
-                let [version, name, checksum] = <[String; 3]>::try_from(row).ok()?;
-                Some(Entry { version, name, checksum })
+                let [version, name, checksum, run_at] = <[String; 4]>::try_from(row).ok()?;
+                Some(Entry { version, name, checksum, run_at })
             })
             .collect();
+        // By bytes, as versions are compared everywhere; a database's collation may pass over dashes.
+        entries.sort_by(|a: &Entry, b| a.version.cmp(&b.version));
         Ok(Self { entries })
+    }
+
+    /// Whose migrations ran.
+    pub(super) fn extensions(session: &mut dyn Session) -> Result<Vec<String>, MigrationError> {
+        if !session.has_table(TABLE).map_err(MigrationError::from)? {
+            return Ok(Vec::new());
+        }
+        let select = format!("SELECT DISTINCT extension FROM {TABLE} ORDER BY extension");
+        Ok(session.rows(&select, &[]).map_err(MigrationError::from)?.concat())
     }
 
     /// Books a migration that ran.

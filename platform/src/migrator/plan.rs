@@ -7,6 +7,7 @@ use powernode_abi::{MigrationDef, data};
 use super::{
     ExtensionMigrations, MigrationError,
     ledger::{Ledger, checksum},
+    lint::Finding,
 };
 
 /// What would run, in order.
@@ -23,6 +24,8 @@ pub struct Step {
     pub source: ExtensionMigrations,
     /// What would run, or why nothing may.
     pub pending: Result<Vec<Pending>, MigrationError>,
+    /// What the pending ones take away in one step.
+    pub findings: Vec<Finding>,
 }
 
 /// A migration that did not run yet.
@@ -39,14 +42,27 @@ pub struct Pending {
 pub struct Outcome {
     /// The extension; `core` for the core.
     pub slug: String,
-    /// The versions that ran now, or why none did.
-    pub result: Result<Vec<String>, MigrationError>,
+    /// What ran now, or why nothing did.
+    pub result: Result<Vec<Ran>, MigrationError>,
+}
+
+/// A migration that ran now.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Ran {
+    /// Its version.
+    pub version: String,
+    /// Its name.
+    pub name: String,
+    /// How long its statements took, in milliseconds.
+    pub milliseconds: f64,
+    /// What it locked that others use, where that was asked for.
+    pub locks: Vec<String>,
 }
 
 /// The text of a dry run: a line for each extension, one for each migration.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Step { source, pending } in &self.steps {
+        for Step { source, pending, findings } in &self.steps {
             match pending {
                 Ok(pending) if pending.is_empty() => writeln!(f, "{}: up to date", source.slug)?,
                 Ok(pending) => {
@@ -56,6 +72,9 @@ impl fmt::Display for Plan {
                     }
                 }
                 Err(error) => writeln!(f, "{}: refused: {error}", source.slug)?,
+            }
+            for finding in findings {
+                writeln!(f, "  warning: {finding}")?;
             }
         }
         Ok(())
@@ -76,8 +95,19 @@ pub(super) fn pending(
             return Err(MigrationError::Twice { slug, version });
         }
     }
+    let newest = ordered.keys().next_back().cloned();
     for entry in &ledger.entries {
-        let Some(def) = ordered.remove(&entry.version) else { continue };
+        let Some(def) = ordered.remove(&entry.version) else {
+            let (slug, version, name) =
+                (source.slug.clone(), entry.version.clone(), entry.name.clone());
+            return Err(match newest {
+                Some(newest) if newest > version => MigrationError::Missing { slug, version, name },
+                Some(newest) => {
+                    MigrationError::Newer { slug, version, name, last: format!("`{newest}`") }
+                }
+                None => MigrationError::Newer { slug, version, name, last: "none".to_owned() },
+            });
+        };
         let found = checksum(up(def, dialect));
         if found != entry.checksum {
             return Err(MigrationError::Edited {
@@ -92,6 +122,16 @@ pub(super) fn pending(
                 found,
             });
         }
+    }
+    if let (Some(last), Some((version, def))) = (ledger.entries.last(), ordered.first_key_value())
+        && *version < last.version
+    {
+        return Err(MigrationError::Reordered {
+            slug: source.slug.clone(),
+            version: version.clone(),
+            name: def.name.to_string(),
+            after: last.version.clone(),
+        });
     }
     Ok(ordered
         .into_values()

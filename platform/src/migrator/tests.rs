@@ -33,7 +33,10 @@ impl Fixture {
 
 fn line(outcome: &Outcome) -> String {
     match &outcome.result {
-        Ok(ran) => format!("{}: {}\n", outcome.slug, ran.join(" ")),
+        Ok(ran) => {
+            let versions: Vec<_> = ran.iter().map(|it| it.version.as_str()).collect();
+            format!("{}: {}\n", outcome.slug, versions.join(" "))
+        }
         Err(error) => format!("{}: {error}\n", outcome.slug),
     }
 }
@@ -230,6 +233,23 @@ fn a_table_may_be_rebuilt() {
 }
 
 #[test]
+fn what_was_counted_goes_with_a_table() {
+    let fixture = Fixture::new();
+    let rows = ("2_rows", "INSERT INTO shop_items (id) VALUES (1), (2);", "SELECT 1;");
+    let first = [("1_items", ITEMS.1, ITEMS.2), rows];
+    fixture.run(&[source("shop", &first)]);
+    let mut session = fixture.migrator.session().unwrap();
+    session.script(&Principal::core(), "ANALYZE").unwrap();
+    drop(session);
+    let last = ("3_drop", "DROP INDEX shop_items_account; DROP TABLE shop_items;", "SELECT 1;");
+    assert_eq!(fixture.run(&[source("shop", &[first[0], rows, last])]), "shop: 3\n");
+    let other = ("4_stat", "DELETE FROM sqlite_stat1;", "SELECT 1;");
+    assert!(
+        fixture.run(&[source("shop", &[first[0], rows, last, other])]).contains("may not delete")
+    );
+}
+
+#[test]
 fn texts_and_versions_are_checked() {
     let fixture = Fixture::new();
     let mut refused = String::new();
@@ -270,7 +290,7 @@ fn reverting_undoes_one_extension_alone() {
         source("blog", &[("1_a", "CREATE TABLE blog_a (id INTEGER);", "DROP TABLE blog_a;")]);
     fixture.run(&[shop.clone(), blog]);
     assert_eq!(
-        fixture.migrator.revert_all(&shop).unwrap(),
+        fixture.migrator.revert(&shop, None).unwrap(),
         ["2026-02-02-000000", "2026-02-01-000000"]
     );
     assert_eq!(fixture.tables("shop_"), Vec::<String>::new());

@@ -42,7 +42,10 @@ pub fn register(
     }
     let mut versions = BTreeSet::new();
     if let Some(twice) = migrations.iter().find(|it| !versions.insert(it.version.as_str())) {
-        let message = format!("`{slug}` has two migrations of version `{}`", twice.version);
+        let message = format!(
+            "`{slug}` has two migrations of version `{}`: give one of them another",
+            twice.version
+        );
         return Err(refuse("duplicate_migration", message));
     }
     let mut known = BTreeSet::new();

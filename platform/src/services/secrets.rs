@@ -17,6 +17,7 @@ use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     digest::{SHA256, digest},
     hkdf::{HKDF_SHA256, Prk, Salt},
+    hmac,
     rand::{SecureRandom, SystemRandom},
 };
 
@@ -100,6 +101,24 @@ impl MasterKey {
     /// What tells it from other keys, and gives nothing of it away.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// A mark on the text of a backup that nobody makes without this key.
+    pub fn seal_backup(&self, text: &[u8]) -> Vec<u8> {
+        hmac::sign(&self.backups(), text).as_ref().to_vec()
+    }
+
+    /// Whether [`seal_backup`](Self::seal_backup) made that mark.
+    pub fn is_backup_seal(&self, text: &[u8], seal: &[u8]) -> bool {
+        hmac::verify(&self.backups(), text, seal).is_ok()
+    }
+
+    fn backups(&self) -> hmac::Key {
+        // No slug has a space: no key of links is this one.
+        let key =
+            self.links.expand(&[b"a backup".as_slice()], hmac::HMAC_SHA256).map(hmac::Key::from);
+        // It fails for keys of several kilobytes alone.
+        key.unwrap_or_else(|_| hmac::Key::new(hmac::HMAC_SHA256, self.id.as_bytes()))
     }
 
     /// What the keys of links are derived from.

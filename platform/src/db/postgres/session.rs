@@ -20,6 +20,10 @@ use crate::db::{
 
 /// The advisory lock that all processes share: "powernode" in ASCII, shortened to 63 bits.
 pub(super) const LOCK: i64 = 0x706f_7765_726e_6f64;
+/// Migrations take their time; and a server that is not told that its client died looks for it, for else the
+/// statement of a process that was killed would go on, and hold its locks.
+pub(super) const UNHURRIED: &str = "SET statement_timeout = 0; SELECT set_config(name, '1s', false) FROM pg_settings \
+    WHERE name = 'client_connection_check_interval'";
 /// The schema of the core's tables.
 pub(super) const CORE: &str = "core";
 
@@ -59,7 +63,7 @@ impl Migrating {
             None => {
                 let opened = self.postgres.open_for(principal);
                 let mut connection = opened.map_err(|error| unreachable(error, Some(principal)))?;
-                connection.batch("SET statement_timeout = 0")?;
+                connection.batch(UNHURRIED)?;
                 connection
             }
         };
@@ -276,6 +280,49 @@ impl Session for Migrating {
         }
         let delete = "DELETE FROM core.core_migrations WHERE extension = $1 AND version = $2";
         connection.host_rows(delete, &[principal.slug(), version]).map(drop)
+    }
+
+    fn tables(&mut self, principal: &Principal) -> Result<Vec<(String, u64)>, DbError> {
+        let own = if principal.is_core() { CORE.to_owned() } else { schema(principal) };
+        let names =
+            "SELECT tablename::text FROM pg_tables WHERE schemaname = $1 ORDER BY tablename";
+        let mut tables = Vec::new();
+        for name in self.operator.host_rows(names, &[&own])?.concat() {
+            let table = name.replace('"', "\"\"");
+            let count = format!("SELECT count(*)::text FROM \"{own}\".\"{table}\"");
+            let rows = self.operator.host_rows(&count, &[])?.concat().concat().parse().unwrap_or(0);
+            tables.push((name, rows));
+        }
+        Ok(tables)
+    }
+
+    fn locks(&mut self, principal: &Principal) -> Result<Vec<String>, DbError> {
+        let held = "SELECT DISTINCT '`' || c.relname || '`: ' || l.mode FROM pg_locks l \
+                    JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace \
+                    WHERE l.pid = pg_backend_pid() AND l.granted AND c.relkind IN ('r', 'p') \
+                    AND n.nspname <> 'pg_catalog' \
+                    AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') \
+                    ORDER BY 1";
+        Ok(self.connection(principal)?.host_rows(held, &[])?.concat())
+    }
+
+    fn purge(&mut self, principal: &Principal) -> Result<(), DbError> {
+        let own = schema(principal);
+        self.operator.begin_transaction()?;
+        self.operator.batch(&format!("DROP SCHEMA IF EXISTS \"{own}\" CASCADE"))?;
+        let roles = "SELECT role FROM core.core_roles WHERE extension = $1 \
+                     AND EXISTS (SELECT 1 FROM pg_roles WHERE rolname = role)";
+        for role in self.operator.host_rows(roles, &[principal.slug()])?.concat() {
+            self.operator.batch(&format!("DROP OWNED BY \"{role}\"; DROP ROLE \"{role}\""))?;
+        }
+        for table in ["core_migrations", "core_kv", "core_secrets", "core_quarantine", "core_roles"]
+        {
+            let delete = format!("DELETE FROM core.{table} WHERE extension = $1");
+            self.operator.host_rows(&delete, &[principal.slug()])?;
+        }
+        let password = "DELETE FROM core.core_secrets WHERE extension = 'core' AND name = $1";
+        self.operator.host_rows(password, &[&format!("database/{}", principal.slug())])?;
+        self.operator.commit_transaction()
     }
 
     fn moment(&self) -> &'static str {

@@ -189,6 +189,10 @@ impl State {
             ffi::SQLITE_READ | ffi::SQLITE_DELETE if first == "sqlite_sequence" => {
                 return Some(self.shaping);
             }
+            // What `PRAGMA optimize` counted goes with the table or the index.
+            ffi::SQLITE_READ | ffi::SQLITE_DELETE if is_statistics(first) => {
+                return Some(self.shaping);
+            }
             ffi::SQLITE_UPDATE if first == "sqlite_sequence" => {
                 return Some(self.shaping && second == "name");
             }
@@ -211,6 +215,10 @@ fn named_in(name: &str, names: &[&str]) -> bool {
 
 fn is_catalog(table: &str) -> bool {
     named_in(table, &["sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"])
+}
+
+fn is_statistics(table: &str) -> bool {
+    named_in(table, &["sqlite_stat1", "sqlite_stat3", "sqlite_stat4"])
 }
 
 fn is_table_function(table: &str) -> bool {

@@ -15,6 +15,14 @@ use crate::db::{
     session::{Session, Shape, TextRows},
 };
 
+/// The tables that somebody made; those behind a virtual table come and go with it.
+const TABLES: &str = "SELECT name FROM pragma_table_list WHERE schema = 'main' \
+    AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// How long to wait for another process that migrates.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -112,6 +120,42 @@ impl Session for r2d2::PooledConnection<Opener> {
     fn unbook(&mut self, principal: &Principal, version: &str) -> Result<(), DbError> {
         let delete = "DELETE FROM core_migrations WHERE extension = $1 AND version = $2";
         self.rows(delete, &[principal.slug(), version]).map(drop)
+    }
+
+    fn tables(&mut self, principal: &Principal) -> Result<Vec<(String, u64)>, DbError> {
+        let names = self.rows(TABLES, &[])?.concat();
+        let mut tables = Vec::new();
+        for name in names.into_iter().filter(|name| principal.owns(name)) {
+            let count = format!("SELECT CAST(count(*) AS TEXT) FROM {}", quoted(&name));
+            let rows = self.rows(&count, &[])?.concat().concat().parse().unwrap_or(0);
+            tables.push((name, rows));
+        }
+        Ok(tables)
+    }
+
+    fn locks(&mut self, _: &Principal) -> Result<Vec<String>, DbError> {
+        // One writer at a time: whoever reads goes on, whoever writes waits.
+        Ok(vec!["all writers of the database".to_owned()])
+    }
+
+    fn purge(&mut self, principal: &Principal) -> Result<(), DbError> {
+        self.script(&Principal::core(), "PRAGMA defer_foreign_keys = ON")?;
+        let views = "SELECT name FROM sqlite_master WHERE type = 'view'";
+        for name in self.rows(views, &[])?.concat() {
+            if principal.owns(&name) {
+                self.script(&Principal::core(), &format!("DROP VIEW {}", quoted(&name)))?;
+            }
+        }
+        for name in self.rows(TABLES, &[])?.concat() {
+            if principal.owns(&name) {
+                self.script(&Principal::core(), &format!("DROP TABLE {}", quoted(&name)))?;
+            }
+        }
+        for table in ["core_migrations", "core_kv", "core_secrets", "core_quarantine"] {
+            let delete = format!("DELETE FROM {table} WHERE extension = $1");
+            self.rows(&delete, &[principal.slug()])?;
+        }
+        Ok(())
     }
 
     fn moment(&self) -> &'static str {
