@@ -1,6 +1,9 @@
 //! One connection, and the way it is lent to a job.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use diesel::connection::SimpleConnection;
 use powernode_abi::{
@@ -17,6 +20,14 @@ use crate::db::{
     rows::Rows,
     settings::Durability,
 };
+
+/// How long to wait for others who open the same file for the first time.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+fn is_locked(error: &diesel::result::Error) -> bool {
+    let diesel::result::Error::DatabaseError(_, information) = error else { return false };
+    information.message().contains("database is locked")
+}
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,9 +83,19 @@ impl Connection {
         if role == Role::Reader {
             pragmas.push_str("PRAGMA query_only = ON;");
         }
-        raw.diesel()
-            .batch_execute(&pragmas)
-            .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+        // Of processes that make the file together, one turns its log on, and SQLite does not let the others wait.
+        let began = Instant::now();
+        loop {
+            match raw.diesel().batch_execute(&pragmas) {
+                Ok(()) => break,
+                Err(error) if is_locked(&error) && began.elapsed() < OPEN_TIMEOUT => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(error) => {
+                    return Err(diesel::ConnectionError::CouldntSetupConfiguration(error));
+                }
+            }
+        }
         Ok(Self { raw, role, host: "".into(), owners, depth: 0, broken: false })
     }
 
