@@ -13,7 +13,9 @@ mod figure;
 mod gate;
 mod gates;
 mod growth;
+mod lists;
 mod load;
+mod migrate;
 mod place;
 mod profile;
 mod routes;
@@ -39,6 +41,8 @@ const ALL: &[(&str, Measure)] = &[
     ("boot", boot::measure),
     ("toggle", toggle::measure),
     ("database", database::measure),
+    ("lists", lists::measure),
+    ("migrate", migrate::measure),
 ];
 
 fn main() -> ExitCode {
