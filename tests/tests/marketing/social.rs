@@ -88,7 +88,7 @@ fn without_an_adapter_nothing_succeeds() -> Result<()> {
         let made = it.ok("POST social_accounts", new(ACCESS));
         let account = format!("social_accounts/{}", text(&made["id"]));
         for step in ["test", "refresh_token"] {
-            let expected = "501 there is no adapter for linkedin in this installation";
+            let expected = "409 there is no adapter for linkedin in this installation";
             it.refused(&format!("POST {account}/{step}"), json!({}), expected);
         }
         assert_eq!(text(&it.get(&account)["status"]), "disconnected");

@@ -167,10 +167,10 @@ pub async fn disconnect(
     Ok(Json(social))
 }
 
-/// The adapter of a platform; 501 where this installation has none.
+/// The adapter of a platform; 409 where this installation has none.
 fn adapter(call: &Call<Marketing>, platform: Platform) -> Result<&dyn Adapter> {
     call.extension().adapters.of(platform).ok_or_else(|| {
         let message = format!("there is no adapter for {platform} in this installation");
-        Error::new(501, "NO_ADAPTER", message)
+        Error::new(409, "NO_ADAPTER", message)
     })
 }
