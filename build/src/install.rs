@@ -21,7 +21,16 @@ pub(crate) const BUILD: &[Package] = &[
 ];
 
 /// What the tests need besides.
-pub(crate) const TEST: &[Package] = &[Package { name: "postgresql", test: postgresql }];
+pub(crate) const TEST: &[Package] = &[
+    Package { name: "postgresql", test: postgresql },
+    // Makes the certificates of the tests that encrypt.
+    Package { name: "openssl", test: || runs("openssl", &["version"]) },
+    // Runs Schemathesis, which the tests install for themselves.
+    Package {
+        name: "python3-venv",
+        test: || runs("python3", &["-c", "import ensurepip, venv"]) || !apt(),
+    },
+];
 
 /// Sees to it that every package is there: installs what is missing where this user may.
 ///
