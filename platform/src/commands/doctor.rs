@@ -83,7 +83,7 @@ impl Doctor {
         data::leftovers(settings, client.is_some(), findings);
         let key = data::key(settings, findings);
         let runtime = runtime()?;
-        let core = database::check(settings, client.is_some(), &runtime, findings);
+        let core = database::check(settings, client.is_some(), findings);
         if let Some(core) = core
             && let Err(error) =
                 records::check(&core, settings, key.as_ref(), found.as_deref(), &runtime, findings)

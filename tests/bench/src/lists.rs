@@ -48,7 +48,8 @@ fn asked(client: &Client) -> Result<f64> {
     Ok(took.as_secs_f64() * 1e3)
 }
 
-fn p99(mut times: Vec<f64>) -> f64 {
+/// The time that one of a hundred exceeds.
+pub(crate) fn p99(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() * 99 / 100).copied().unwrap_or(f64::NAN)
 }

@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a person runs this and reads it")]
 
 mod abi;
+mod backup;
 mod boot;
 mod database;
 mod figure;
@@ -43,6 +44,7 @@ const ALL: &[(&str, Measure)] = &[
     ("database", database::measure),
     ("lists", lists::measure),
     ("migrate", migrate::measure),
+    ("backup", backup::measure),
 ];
 
 fn main() -> ExitCode {

@@ -2,10 +2,7 @@
 
 use std::{fs, path::Path};
 
-use diesel::prelude::*;
-use powernode_plugin_api::db::RunError;
 use rustix::fs::Access;
-use tokio::runtime::Runtime;
 
 use super::{
     finding::{Findings, Fix, quoted, word},
@@ -14,10 +11,7 @@ use super::{
 use crate::{
     boot::{self, Core},
     config::Settings,
-    db::{
-        inspect::{self, Ailment},
-        schema::core_migrations,
-    },
+    db::inspect::{self, Ailment},
     migrator::{MigrationError, Migrator},
     registry::report,
 };
@@ -28,12 +22,7 @@ const LONG_WAL: u64 = 256 << 20;
 const CORE: &str = "core";
 
 /// The core's tables, where they are as this platform expects them.
-pub(super) fn check(
-    settings: &Settings,
-    runs: bool,
-    runtime: &Runtime,
-    findings: &mut Findings,
-) -> Option<Core> {
+pub(super) fn check(settings: &Settings, runs: bool, findings: &mut Findings) -> Option<Core> {
     match &settings.database.url {
         Some(_) => {}
         None => file(settings, runs, findings)?,
@@ -52,7 +41,7 @@ pub(super) fn check(
             return None;
         }
     };
-    shape(&core, runtime, findings).then_some(core)
+    shape(&core, findings).then_some(core)
 }
 
 /// An address without the login in it, which is nobody's business.
@@ -148,8 +137,11 @@ fn file(settings: &Settings, runs: bool, findings: &mut Findings) -> Option<()> 
     }
 }
 
+const WRITER: &str = "install the release that wrote this database again";
+const NEWER: &str = "install that newer release, or put back the backup from before it";
+
 /// Whether the core's tables are those of this platform.
-fn shape(core: &Core, runtime: &Runtime, findings: &mut Findings) -> bool {
+fn shape(core: &Core, findings: &mut Findings) -> bool {
     let plan = match Migrator::new(&core.engine).plan(&[]) {
         Ok(plan) => plan,
         Err(error) => {
@@ -160,7 +152,7 @@ fn shape(core: &Core, runtime: &Runtime, findings: &mut Findings) -> bool {
     };
     let Some(step) = plan.steps.into_iter().find(|it| it.source.slug == CORE) else { return true };
     match step.pending {
-        Ok(pending) if pending.is_empty() => {}
+        Ok(pending) if pending.is_empty() => true,
         Ok(pending) => {
             let fix = Fix::run(findings.powernode("migrate"));
             findings.error(
@@ -169,45 +161,17 @@ fn shape(core: &Core, runtime: &Runtime, findings: &mut Findings) -> bool {
                 format!("{} migrations of this platform did not run yet", pending.len()),
                 fix,
             );
-            return false;
+            false
         }
         Err(error) => {
-            let id = match &error {
-                MigrationError::Edited { .. } => "database.migration_edited",
-                _ => "database.migration_refused",
+            let (id, fix) = match &error {
+                MigrationError::Edited { .. } => ("database.migration_edited", WRITER),
+                MigrationError::Newer { .. } => ("database.schema_newer", NEWER),
+                _ => ("database.migration_refused", WRITER),
             };
-            let fix = Fix::by_hand("install the release that wrote this database again".to_owned());
+            let fix = Fix::by_hand(fix.to_owned());
             findings.error(id, "core_migrations", error.to_string(), fix);
-            return false;
+            false
         }
     }
-    let known: Vec<_> = step.source.migrations.iter().map(|it| it.version.to_string()).collect();
-    let ran = runtime.block_on(core.db.read(|conn| {
-        let ran = core_migrations::table.filter(core_migrations::extension.eq(CORE));
-        ran.select((core_migrations::version, core_migrations::name))
-            .load::<(String, String)>(conn)
-            .map_err(RunError::from)
-    }));
-    let newer: Vec<_> = ran
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|it| !known.contains(&it.0))
-        .map(|(version, name)| format!("{version}_{name}"))
-        .collect();
-    if newer.is_empty() {
-        return true;
-    }
-    findings.error(
-        "database.schema_newer",
-        "core_migrations",
-        format!(
-            "a newer platform migrated it ({}), and this is {}",
-            newer.join(", "),
-            env!("CARGO_PKG_VERSION")
-        ),
-        Fix::by_hand(
-            "install that newer release, or put back the backup from before it".to_owned(),
-        ),
-    );
-    false
 }
