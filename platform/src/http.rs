@@ -52,6 +52,13 @@ pub struct Listening {
     pub drain_timeout: Duration,
 }
 
+/// How many bytes of an answer the system takes before the client's side has asked for them.
+///
+/// Without a bound it takes megabytes of each stream that nobody reads: 200 such clients kept a worker for 70 to
+/// 360 ms, and memory of the system for as long as they stay.
+#[cfg(target_os = "linux")]
+const AHEAD: u32 = 128 << 10;
+
 /// Makes the server, which answers its operators on their socket as well; it runs when it is awaited, and stops when
 /// its handle says so.
 ///
@@ -88,10 +95,15 @@ fn make(
     how: Listening,
     further: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
-    // Connections take this over from the socket that accepts them: the system ends one whose
-    // client reads nothing for so long, and the worker's next write fails.
+    // Connections take these over from the socket that accepts them: the system ends one whose
+    // client reads nothing for so long, and the worker's next write fails; and it takes no more
+    // than so much ahead of what the client reads.
     #[cfg(target_os = "linux")]
-    socket2::SockRef::from(&listener).set_tcp_user_timeout(Some(how.write_timeout))?;
+    {
+        let listener = socket2::SockRef::from(&listener);
+        listener.set_tcp_user_timeout(Some(how.write_timeout))?;
+        listener.set_tcp_notsent_lowat(AHEAD)?;
+    }
     let data = Data::from(platform);
     let server = HttpServer::new(move || app(data.clone(), further.clone()))
         .client_request_timeout(how.header_timeout)

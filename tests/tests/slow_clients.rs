@@ -29,6 +29,9 @@ const GRACE: Duration = Duration::from_secs(7);
 /// How often a figure is taken before it counts: other programs run on this machine too.
 const ROUNDS: usize = 4;
 
+/// How often the second client asks: a person's pace, so that the figure is of answers and not of a full machine.
+const PACE: Duration = Duration::from_millis(2);
+
 /// Below this a p99 says more of the machine than of the platform.
 const NOISE: Duration = Duration::from_micros(500);
 
@@ -108,17 +111,22 @@ fn held(server: u16) -> BTreeSet<u16> {
     held.collect()
 }
 
-/// Times answers of a second client until it is told to end; sorted.
+/// Times answers of a second client, who asks once in [`PACE`] until it is told to end; sorted.
+///
+/// A question that had to wait for the answer before it counts from when it was due: else one long wait would be a
+/// single slow answer, and the figure would be of the quick ones around it.
 fn timed(instance: &Instance, ended: &AtomicBool) -> Vec<Duration> {
     let mut raw: Raw = instance.raw().unwrap();
     let mut times = Vec::new();
+    let mut due = Instant::now();
     while !ended.load(Ordering::Relaxed) {
-        let begun = Instant::now();
+        let now = Instant::now();
+        let asked = if now > due + PACE { due } else { now };
         raw.send("GET /api/v1/fixture-000/ok HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
         assert_eq!(raw.answer(20 * SECOND).unwrap().status, 200);
-        times.push(begun.elapsed());
-        // A person's pace, so that the figure is of answers and not of a full machine.
-        thread::sleep(Duration::from_millis(1));
+        times.push(asked.elapsed());
+        due += PACE;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
     }
     times.sort();
     times
