@@ -4,6 +4,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a person runs this and reads it")]
 
 mod cargo;
+mod ci;
+mod commit;
 mod docs;
 mod install;
 mod proof;
@@ -23,8 +25,9 @@ Builds, stages, runs, tests and measures.
   cargo xtask build [--release]                         build the platform and the built-in extensions
   cargo xtask stage [--release]                         build, and put the extensions where the platform finds them
   cargo xtask test                                      format, lints, unit and black-box tests
-  cargo xtask proof [NAME] [--cases N]                  one proof, or all, at full counts
-  cargo xtask bench                                     the figures, in release
+  cargo xtask proof [NAME] [--cases N]                  one proof, at its full count
+  cargo xtask proof [--again]                           all that did not hold at this commit yet, or all again
+  cargo xtask bench [GROUP]...                          the figures, or some groups of them, in release
   cargo xtask docs [--check]                            write the pages that the program itself knows
   cargo xtask report                                    proofs and figures on one page
 
@@ -62,7 +65,7 @@ fn dispatch(words: &[String]) -> Result<ExitCode> {
             Words::read(words, &[], &[], 0)?;
             test::test()
         }
-        "proof" => proof::proof(&Words::read(words, &[], &["--cases"], 1)?),
+        "proof" => proof::proof(&Words::read(words, &["--again"], &["--cases"], 1)?),
         "bench" => {
             install::need(install::BUILD)?;
             let bench = ["run", "--release", "-p", "powernode-bench", "--bin", "bench", "--"];

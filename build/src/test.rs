@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::cargo::{Step, cargo};
+use crate::ci::is_ci;
 use crate::install;
 
 /// The counts of all tests that ran.
@@ -46,7 +47,7 @@ pub(crate) fn test() -> Result<ExitCode> {
     install::need(install::BUILD)?;
     install::need_components()?;
     if let Err(error) = install::need(install::TEST) {
-        if std::env::var_os("CI").is_some() {
+        if is_ci() {
             return Err(error);
         }
         println!("{error:#}; the tests that need it are skipped");

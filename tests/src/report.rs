@@ -1,10 +1,15 @@
 //! Proofs as data: what a run found, written where `cargo xtask report` reads it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 use std::{env, fs, io};
 
 use serde::Serialize;
+
+use crate::artefacts::{root, target};
+
+#[path = "../../build/src/commit.rs"]
+mod commit;
 
 /// What a proof found. Begin it with [`Report::begin`], hand each case to [`Report::case`], end with [`Report::finish`].
 #[derive(Debug, Serialize)]
@@ -19,6 +24,10 @@ pub struct Report {
     pub failed: Vec<Failure>,
     /// How long the run took, in seconds.
     pub seconds: f64,
+    /// The commit it ran at, with `-dirty` behind it where the sources were changed; none without git.
+    pub commit: Option<String>,
+    /// The count that it was asked to run at; none, where nobody asked and it ran at its own.
+    pub count: Option<u32>,
     #[serde(skip)]
     begun: Instant,
 }
@@ -43,6 +52,8 @@ impl Report {
             held: 0,
             failed: Vec::new(),
             seconds: 0.0,
+            commit: commit(),
+            count: asked(),
             begun: Instant::now(),
         }
     }
@@ -106,13 +117,14 @@ pub fn write_report(report: &Report) -> io::Result<PathBuf> {
 
 /// How many cases a proof shall run: what `POWERNODE_CASES` says, or `default`.
 pub fn cases(default: u32) -> u32 {
-    env::var("POWERNODE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
+    asked().unwrap_or(default)
 }
 
-fn target() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-    match env::var_os("CARGO_TARGET_DIR") {
-        Some(target) => root.join(target),
-        None => root.join("target"),
-    }
+fn asked() -> Option<u32> {
+    env::var("POWERNODE_CASES").ok()?.parse().ok()
+}
+
+/// Returns the commit of these sources, with `-dirty` behind it where they are changed; none without git.
+pub fn commit() -> Option<String> {
+    commit::commit(root())
 }
