@@ -5,9 +5,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
@@ -34,6 +33,7 @@ use crate::{
 };
 
 pub mod extensions;
+pub mod key;
 pub mod lock;
 pub mod serve;
 
@@ -156,7 +156,8 @@ pub fn opened(settings: &Settings) -> Result<Core, BootError> {
 ///
 /// [`BootError`] of the core alone; an extension's is in the registry.
 pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Booted, BootError> {
-    let facts = Facts::read(&core, settings, handle)?;
+    let key = key::settled(settings, &core.db, handle)?;
+    let facts = Facts::read(&core, settings, handle, key)?;
     let load = facts.load(settings);
     let mut planned = extensions::plan(&load);
     core.gate.install(installed(&planned.entries, &facts.quarantined));
@@ -206,10 +207,12 @@ pub fn migrations(
     let facts = if core_pending {
         // Nothing can stand in tables that are not there.
         let permissions = permissions::core().map(str::to_owned).collect();
-        let (disabled, key) = (core.state.read().disabled, master_key(settings)?);
+        let (disabled, key) = (core.state.read().disabled, key::known(settings)?);
+        let key = key.map_or_else(key::passing, Ok)?;
         Facts { key, disabled, quarantined: BTreeMap::new(), permissions }
     } else {
-        Facts::read(core, settings, handle)?
+        let key = key::looked_at(settings, &core.db, handle)?;
+        Facts::read(core, settings, handle, key)?
     };
     let load = facts.load(settings);
     let mut planned = extensions::plan(&load);
@@ -227,9 +230,12 @@ struct Facts {
 }
 
 impl Facts {
-    fn read(core: &Core, settings: &Settings, handle: &Handle) -> Result<Self, BootError> {
-        let key = master_key(settings)?;
-        handle.block_on(MasterKey::check(Some(&key), &core.db))?;
+    fn read(
+        core: &Core,
+        settings: &Settings,
+        handle: &Handle,
+        key: Arc<MasterKey>,
+    ) -> Result<Self, BootError> {
         core.engine.keep_with(key.clone());
         let state = core.state.read();
         if let Some(warning) = state.warning.filter(|_| settings.extensions.state_file.exists()) {
@@ -354,60 +360,4 @@ fn seen(entry: &Entry) -> Option<Seen> {
         description: format!("Switches the extension `{}`", entry.slug),
         default_enabled: manifest.default_enabled,
     })
-}
-
-fn master_key(settings: &Settings) -> Result<Arc<MasterKey>, BootError> {
-    let text = match (&settings.secrets.key, &settings.secrets.key_file) {
-        (Some(key), _) => key.clone(),
-        (None, Some(file)) => {
-            fs::read_to_string(file).map_err(|error| BootError::KeyFile(file.clone(), error))?
-        }
-        (None, None) => own_key(&settings.data)?,
-    };
-    Ok(Arc::new(MasterKey::parse(&text)?))
-}
-
-/// The master key, where there is one; none is made.
-///
-/// # Errors
-///
-/// [`BootError`] when it cannot be read, or is none.
-pub fn known_key(settings: &Settings) -> Result<Option<Arc<MasterKey>>, BootError> {
-    let key = key_text(settings)?.map(|text| MasterKey::parse(&text).map(Arc::new));
-    Ok(key.transpose()?)
-}
-
-/// The master key's text, where there is one.
-///
-/// # Errors
-///
-/// [`BootError::KeyFile`].
-pub fn key_text(settings: &Settings) -> Result<Option<String>, BootError> {
-    if let Some(key) = &settings.secrets.key {
-        return Ok(Some(key.clone()));
-    }
-    let own = settings.data.join("master.key");
-    let path = settings.secrets.key_file.as_ref().unwrap_or(&own);
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && *path == own => Ok(None),
-        Err(error) => Err(BootError::KeyFile(path.clone(), error)),
-    }
-}
-
-/// The key in `<data>/master.key`, which is made at the first start.
-fn own_key(data: &Path) -> Result<String, BootError> {
-    let path = data.join("master.key");
-    let failed = |error| BootError::KeyFile(path.clone(), error);
-    match fs::read_to_string(&path) {
-        Ok(text) => return Ok(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let text = MasterKey::generate()?;
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
-    io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    Ok(text)
 }

@@ -19,6 +19,7 @@ mod examples;
 mod exit;
 mod ext;
 mod flags;
+mod key;
 mod manual;
 mod migrate;
 mod output;
@@ -96,6 +97,9 @@ enum Command {
     /// Back the platform's data up, check a backup, and put one back.
     #[command(subcommand)]
     Backup(backup::Backup),
+    /// Show the master key's id, and go on with another.
+    #[command(subcommand)]
+    Key(key::Key),
     /// Check and show the settings.
     #[command(subcommand)]
     Config(config::Config),
@@ -164,6 +168,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::State(state) => state.run(&settings()?, output),
         Command::Audit(audit) => audit.run(&settings()?, output),
         Command::Backup(backup) => backup.run(&settings()?, output),
+        Command::Key(key) => key.run(&settings()?, output),
     }
 }
 

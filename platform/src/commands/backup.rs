@@ -81,7 +81,7 @@ fn create(
     if copy::is_empty(&database)? {
         return Err(exit::not_found("there is no database yet, so that nothing can be backed up"));
     }
-    let key = boot::known_key(settings)?;
+    let key = boot::key::known(settings)?;
     // Made under another name, so that what has the right one is whole.
     let mut name = to.as_os_str().to_owned();
     name.push(format!(".{}.part", std::process::id()));
@@ -107,7 +107,7 @@ fn create(
         write(&part.0.join(STATE), &state)?;
     }
     if with_key {
-        let text = boot::key_text(settings)?;
+        let text = boot::key::text(settings)?;
         let text = text.context("there is no master key yet that could be copied")?;
         write(&part.0.join(KEY), text.trim().as_bytes())?;
     }
@@ -189,7 +189,7 @@ fn verify(settings: &Settings, output: &Output, dir: &Path) -> anyhow::Result<Ex
 fn checked(settings: &Settings, dir: &Path) -> anyhow::Result<(Manifest, bool)> {
     let key = match fs::read_to_string(dir.join(KEY)) {
         Ok(text) => Some(std::sync::Arc::new(MasterKey::parse(&text)?)),
-        Err(_) => boot::known_key(settings)?,
+        Err(_) => boot::key::known(settings)?,
     };
     let (manifest, sealed) = Manifest::read(dir, key.as_deref())?;
     manifest.check_files(dir)?;
@@ -218,7 +218,7 @@ fn restore(
             "there are data already, which a restore would replace: back them up, then say `--force`",
         ));
     }
-    let key = boot::known_key(settings)?;
+    let key = boot::key::known(settings)?;
     let wanted = manifest.master_key.as_deref();
     let has_key = manifest.files.contains_key(KEY);
     if let (Some(key), Some(wanted)) = (&key, wanted)

@@ -51,6 +51,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             r#"powernode flags set new_editor '{"Property":["admin"]}'"#,
         ],
     ),
+    ("key adopt", &["powernode key adopt", "powernode key adopt --yes"]),
+    ("key show", &["powernode key show"]),
     ("man", &["powernode man | man -l -", "powernode man --to /usr/local/share/man/man1"]),
     (
         "migrate",

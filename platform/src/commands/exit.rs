@@ -35,7 +35,8 @@ pub(super) const TABLE: &[(Exit, &str)] = &[
     (
         Exit::No,
         "done, and the answer is no: `ext why` (it may not be called), `audit verify` and `backup verify` (tampered with), \
-         `config check` (something is wrong), `doctor` (something is wrong)",
+         `config check` (something is wrong), `doctor` (something is wrong), \
+         `key show` (the database was written with another key)",
     ),
     (Exit::NotFound, "there is no such extension, flag, token, account or setting"),
     (

@@ -103,7 +103,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     unset(
         "secrets.key_file",
-        "The file that holds the master key; `master.key` in the data directory, which the first start makes, where nothing is said.",
+        "The file that holds the master key; `master.key` in the data directory, which the first start makes, where nothing is said. A database remembers the key's id: `powernode key`.",
     ),
     key("server.bind", "127.0.0.1", "The address to listen on."),
     key("server.body_limit", "1MiB", "The largest body of a request."),

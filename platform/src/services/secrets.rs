@@ -3,16 +3,22 @@
 //! AES-256-GCM with a fresh random nonce for each value; slug and name are
 //! authenticated with it, so that a row copied to another name does not open.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
-use chrono::Utc;
-use diesel::{dsl::insert_into, prelude::*};
+use chrono::{DateTime, Utc};
+use diesel::{
+    dsl::{Eq, insert_into},
+    prelude::*,
+};
 use powernode_abi::{
     AbiError, PFuture, Res,
     abi_stable::std_types::{ROption, RSlice, RStr, RString, RVec},
     host::RawSettings,
 };
-use powernode_plugin_api::{Db, db::RunError};
+use powernode_plugin_api::{
+    Db,
+    db::{HostConnection, RunError},
+};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     digest::{SHA256, digest},
@@ -21,8 +27,18 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 
+use serde_json::json;
+
 use super::answer;
-use crate::db::{Vault, schema::core_secrets};
+use crate::{
+    audit::{self, By, Entry},
+    db::{Vault, schema::core_secrets},
+};
+
+/// Whose the core's own secrets are; no extension has that slug.
+const CORE: &str = "core";
+/// The secret that is none: it tells which key the database was written with.
+const MARK: &str = "master key";
 
 /// Length of a master key, in bytes.
 const KEY_LEN: usize = 32;
@@ -42,27 +58,40 @@ pub enum KeyError {
         "the master key must be {KEY_LEN} bytes as 64 hexadecimal digits; make one with `openssl rand -hex 32`"
     )]
     Malformed,
-    /// Secrets were encrypted with another key.
+    /// The database was written with another key.
     #[error(
-        "secrets of `{extension}` were encrypted with master key `{expected}`, and this is `{found}`: give the platform the former key"
+        "the master key here is `{found}`, and this database was written with `{expected}`: put that key back; \
+         where it is lost, `powernode key adopt` names what is lost with it"
     )]
     Wrong {
-        /// Whose secrets.
-        extension: String,
-        /// The key's id that is stored.
+        /// The id of the key that the database was written with.
         expected: String,
         /// The id of the key that was given.
         found: String,
     },
-    /// There are secrets and no key.
+    /// The database was written with a key, and there is none.
     #[error(
-        "secrets of `{extension}` were encrypted with master key `{expected}`, and no key was given: set `secrets.key_file`"
+        "there is no master key in `{}`, and this database was written with `{expected}`: put that key there; \
+         where it is lost, `powernode key adopt` names what is lost with it", path.display()
     )]
     Missing {
+        /// Where it should be.
+        path: PathBuf,
+        /// The id of the key that the database was written with.
+        expected: String,
+    },
+    /// Some secrets were encrypted with another key than the database's.
+    #[error(
+        "secrets of `{extension}` were encrypted with master key `{expected}`, and this is `{found}`, the database's: \
+         `powernode key adopt` names those secrets, and with `--yes` forgets them"
+    )]
+    Orphaned {
         /// Whose secrets.
         extension: String,
-        /// The key's id that is stored.
+        /// The key's id that is stored beside them.
         expected: String,
+        /// The id of the database's key.
+        found: String,
     },
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
@@ -126,31 +155,120 @@ impl MasterKey {
         &self.links
     }
 
-    /// Looks whether all stored secrets belong to `key`.
+    /// The id of the key that the database was written with; none where it has seen no key.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Wrong`], [`KeyError::Missing`], [`KeyError::Database`].
-    pub async fn check(key: Option<&Self>, core: &Db) -> Result<(), KeyError> {
-        let found = key.map(|it| it.id.clone());
-        let mine = found.clone().unwrap_or_default();
-        let other = core
-            .read(move |conn| {
-                core_secrets::table
-                    .filter(core_secrets::key_id.ne(mine))
-                    .select((core_secrets::extension, core_secrets::key_id))
-                    .first::<(String, String)>(conn)
-                    .optional()
-                    .map_err(RunError::from)
-            })
-            .await?;
-        match (other, found) {
-            (None, _) => Ok(()),
-            (Some((extension, expected)), Some(found)) => {
-                Err(KeyError::Wrong { extension, expected, found })
-            }
-            (Some((extension, expected)), None) => Err(KeyError::Missing { extension, expected }),
+    /// [`KeyError::Database`].
+    pub async fn wanted(core: &Db) -> Result<Option<String>, KeyError> {
+        let rows = core.read(|conn| rows(conn).map_err(RunError::from)).await?;
+        let mark = rows.iter().find(|it| it.is_mark());
+        Ok(mark.or(rows.first()).map(|it| it.key_id.clone()))
+    }
+
+    /// Looks whether this is the database's key, or could be.
+    ///
+    /// # Errors
+    ///
+    /// As [`settle`](Self::settle).
+    pub async fn check(&self, core: &Db) -> Result<(), KeyError> {
+        self.checked(core).await.map(drop)
+    }
+
+    async fn checked(&self, core: &Db) -> Result<Vec<Kept>, KeyError> {
+        let found = core.read(|conn| rows(conn).map_err(RunError::from)).await?;
+        self.fits(&found)?;
+        Ok(found)
+    }
+
+    /// Looks whether this is the database's key; one that has seen none makes it its own.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Wrong`], [`KeyError::Orphaned`], [`KeyError::Database`].
+    pub async fn settle(&self, core: &Db) -> Result<(), KeyError> {
+        let found = self.checked(core).await?;
+        if found.iter().any(Kept::is_mark) {
+            return Ok(());
         }
+        let mark = self.mark()?;
+        // Another node may begin with another key at the same moment: one of the two is the database's.
+        let found = core
+            .transaction(move |conn| {
+                insert_into(core_secrets::table)
+                    .values(mark)
+                    .on_conflict_do_nothing()
+                    .execute(conn)?;
+                rows(conn)
+            })
+            .await
+            .map_err(RunError::from)?;
+        self.fits(&found)
+    }
+
+    fn fits(&self, found: &[Kept]) -> Result<(), KeyError> {
+        let others = || found.iter().filter(|it| it.key_id != self.id);
+        let mark = others().find(|it| it.is_mark());
+        let (expected, found) = match (mark, others().next()) {
+            (None, None) => return Ok(()),
+            (None, Some(other)) if found.iter().any(|it| it.key_id == self.id) => {
+                let (extension, expected) = (other.extension.clone(), other.key_id.clone());
+                return Err(KeyError::Orphaned { extension, expected, found: self.id.clone() });
+            }
+            (mark, other) => (mark.or(other), self.id.clone()),
+        };
+        let expected = expected.map(|it| it.key_id.clone()).unwrap_or_default();
+        Err(KeyError::Wrong { expected, found })
+    }
+
+    /// The secrets that do not open with `key`, or with none; whose, and their names.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Database`].
+    pub async fn lost(key: Option<&Self>, core: &Db) -> Result<Vec<(String, String)>, KeyError> {
+        let rows = core.read(|conn| rows(conn).map_err(RunError::from)).await?;
+        let own = key.map(|it| it.id.clone());
+        let lost = rows.into_iter().filter(|it| !it.is_mark() && Some(&it.key_id) != own.as_ref());
+        Ok(lost.map(|it| (it.extension, it.name)).collect())
+    }
+
+    /// Makes this the database's key, and forgets the secrets that do not open with it; the audit log names them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NoRandomness`], [`KeyError::Database`]; nothing was changed then.
+    pub async fn adopt(&self, core: &Db, by: By) -> Result<(), KeyError> {
+        let (id, mark) = (self.id.clone(), self.mark()?);
+        core.transaction(move |conn| {
+            let others: Vec<_> = rows(conn)?.into_iter().filter(|it| it.key_id != id).collect();
+            let former = others.iter().find(|it| it.is_mark()).map(|it| it.key_id.clone());
+            let lost = others.iter().filter(|it| !it.is_mark());
+            let lost: Vec<_> = lost.map(|it| format!("{}/{}", it.extension, it.name)).collect();
+            diesel::delete(core_secrets::table.filter(core_secrets::key_id.ne(&id)))
+                .execute(conn)?;
+            insert_into(core_secrets::table).values(mark).on_conflict_do_nothing().execute(conn)?;
+            let entry = Entry::new("key.adopt", "key")
+                .with_before(json!({ "key": former, "secrets": lost }))
+                .with_after(json!({ "key": id }));
+            audit::append(conn, &by, entry)
+        })
+        .await
+        .map_err(RunError::from)?;
+        Ok(())
+    }
+
+    /// The row that tells which key a database was written with.
+    fn mark(&self) -> Result<Row, KeyError> {
+        let sealed = Vault::seal(self, MARK, self.id.as_bytes()).ok_or(KeyError::NoRandomness)?;
+        Ok((
+            core_secrets::extension.eq(CORE.to_owned()),
+            core_secrets::name.eq(MARK.to_owned()),
+            core_secrets::key_id.eq(self.id.clone()),
+            core_secrets::nonce.eq(sealed.0),
+            core_secrets::ciphertext.eq(sealed.1),
+            core_secrets::updated_at.eq(Utc::now()),
+        ))
     }
 
     fn seal(&self, about: &[u8], value: &[u8]) -> Result<(Vec<u8>, Vec<u8>), AbiError> {
@@ -172,6 +290,37 @@ impl MasterKey {
     }
 }
 
+type Row = (
+    Eq<core_secrets::extension, String>,
+    Eq<core_secrets::name, String>,
+    Eq<core_secrets::key_id, String>,
+    Eq<core_secrets::nonce, Vec<u8>>,
+    Eq<core_secrets::ciphertext, Vec<u8>>,
+    Eq<core_secrets::updated_at, DateTime<Utc>>,
+);
+
+/// A secret, and with which key it was encrypted.
+struct Kept {
+    extension: String,
+    name: String,
+    key_id: String,
+}
+
+impl Kept {
+    /// Whether it is no secret, and tells the database's key.
+    fn is_mark(&self) -> bool {
+        self.extension == CORE && self.name == MARK
+    }
+}
+
+fn rows(conn: &mut HostConnection) -> QueryResult<Vec<Kept>> {
+    let rows = core_secrets::table
+        .select((core_secrets::extension, core_secrets::name, core_secrets::key_id))
+        .order((core_secrets::extension, core_secrets::name))
+        .load::<(String, String, String)>(conn)?;
+    Ok(rows.into_iter().map(|(extension, name, key_id)| Kept { extension, name, key_id }).collect())
+}
+
 /// Under the core's name: no extension can ask for what lies there.
 impl Vault for MasterKey {
     fn key_id(&self) -> &str {
@@ -179,11 +328,11 @@ impl Vault for MasterKey {
     }
 
     fn seal(&self, name: &str, value: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-        MasterKey::seal(self, &about("core", name), value).ok()
+        MasterKey::seal(self, &about(CORE, name), value).ok()
     }
 
     fn open(&self, name: &str, nonce: &[u8], text: &[u8]) -> Option<Vec<u8>> {
-        MasterKey::open(self, &about("core", name), nonce, text).ok()
+        MasterKey::open(self, &about(CORE, name), nonce, text).ok()
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::prelude::*;
 use powernode_plugin_api::db::RunError;
 use tokio::runtime::Runtime;
 
@@ -16,11 +15,10 @@ use crate::{
     audit::{self, Filter},
     boot::Core,
     config::Settings,
-    db::schema::core_secrets,
     gate::FlagState,
     package::Found,
     registry::quarantine,
-    services::MasterKey,
+    services::{KeyError, MasterKey},
 };
 
 /// How far a clock may be behind what was recorded.
@@ -115,48 +113,30 @@ fn secrets(
     runtime: &Runtime,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    let rows = runtime.block_on(core.db.read(|conn| {
-        core_secrets::table
-            .select((core_secrets::extension, core_secrets::key_id))
-            .load::<(String, String)>(conn)
-            .map_err(RunError::from)
-    }))?;
-    if rows.is_empty() {
-        return Ok(());
-    }
+    let Some(wanted) = runtime.block_on(MasterKey::wanted(&core.db))? else { return Ok(()) };
     let Some(key) = key else {
         // What is wrong with a key that is there, was said already.
         if findings.list().iter().all(|it| !it.is_of("key.")) {
             findings.error(
                 "key.missing",
                 "master.key",
-                format!("{} secrets are encrypted, and the key to them is gone", rows.len()),
+                format!("the database was written with the key `{wanted}`, which is gone: the platform does not start"),
                 put_back(settings),
             );
         }
         return Ok(());
     };
-    let others: Vec<_> = rows.iter().filter(|it| it.1 != key.id()).collect();
-    let whose: BTreeSet<_> = others.iter().map(|it| format!("`{}`", it.0)).collect();
-    let whose = whose.into_iter().collect::<Vec<_>>().join(", ");
-    let Some((_, other)) = others.first() else { return Ok(()) };
-    if others.len() == rows.len() {
-        findings.error(
-            "key.wrong",
-            "master.key",
-            format!(
-                "the secrets of {whose} were encrypted with the key `{other}`, and this is `{}`",
-                key.id()
-            ),
-            put_back(settings),
-        );
-    } else {
-        findings.error(
-            "secrets.orphaned",
-            "core_secrets",
-            format!("{} secrets of {whose} were encrypted with another key, `{other}`: nobody can read them, and the platform does not start", others.len()),
-            forget(settings, other),
-        );
+    match runtime.block_on(key.check(&core.db)) {
+        Ok(()) => {}
+        Err(error @ KeyError::Wrong { .. }) => {
+            findings.error("key.wrong", "master.key", error.to_string(), put_back(settings));
+        }
+        Err(error @ KeyError::Orphaned { .. }) => {
+            let adopt = findings.powernode("key adopt --yes");
+            let fix = Fix::by_hand(format!("{adopt} (and set those secrets again)"));
+            findings.error("secrets.orphaned", "core_secrets", error.to_string(), fix);
+        }
+        Err(error) => return Err(error.into()),
     }
     Ok(())
 }
@@ -166,17 +146,6 @@ fn put_back(settings: &Settings) -> Fix {
     let path = settings.data.join("master.key");
     let path = quoted(settings.secrets.key_file.as_ref().unwrap_or(&path));
     Fix::by_hand(format!("install -m 600 FORMER-KEY {path}"))
-}
-
-/// Secrets that nobody can read are set again.
-fn forget(settings: &Settings, key: &str) -> Fix {
-    let statement =
-        format!("DELETE FROM core_secrets WHERE key_id = '{}'", key.replace('\'', "''"));
-    let client = match &settings.database.url {
-        Some(_) => "psql \"$URL\" -c".to_owned(),
-        None => format!("sqlite3 {}", quoted(&settings.database.path)),
-    };
-    Fix::by_hand(format!("{client} {} (and set those secrets again)", word(&statement)))
 }
 
 /// A flag that is on for an extension that is gone comes back with it.
