@@ -31,7 +31,7 @@ Builds, stages, runs, tests and measures.
   cargo xtask docs [--check]                            write the pages that the program itself knows
   cargo xtask report                                    proofs and figures on one page
 
-The extensions are staged in `extensions/`, or where POWERNODE_EXTENSIONS__DIR says.";
+The extensions are staged in `extensions/`, or where the settings say (`powernode config show extensions.dir`).";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

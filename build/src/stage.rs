@@ -29,16 +29,14 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
     Ok(program(release))
 }
 
-/// Puts each built extension where the platform finds it; the built platform itself does that.
+/// Puts each built extension where the platform finds it; the built platform itself does that, and knows where.
 pub(crate) fn stage(release: bool) -> Result<()> {
-    let into = extensions();
     for workspace in workspaces()? {
         for plugin in plugins(&workspace, release)? {
             Step::new(program(release))
                 .args(["ext", "stage"])
                 .args([&plugin.library])
                 .arg("--manifest", &plugin.manifest)
-                .arg("--into", &into)
                 .finish(&format!("`{}` was not staged", plugin.library.display()))?;
         }
     }
@@ -107,10 +105,4 @@ fn program(release: bool) -> PathBuf {
 
 fn profile(release: bool) -> &'static str {
     if release { "release" } else { "debug" }
-}
-
-/// Returns the directory of installed extensions, as the platform would.
-fn extensions() -> PathBuf {
-    root()
-        .join(std::env::var_os("POWERNODE_EXTENSIONS__DIR").unwrap_or_else(|| "extensions".into()))
 }

@@ -6,8 +6,9 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
+use powernode_tests::artefacts::fixture;
 use powernode_tests::instance::within;
-use powernode_tests::setup::{Said, Setup};
+use powernode_tests::setup::{Said, Setup, manifest};
 use powernode_tests::skipped::skipped;
 
 /// Every command there is.
@@ -41,6 +42,9 @@ const COMMANDS: &[&[&str]] = &[
     &["state", "disable"],
     &["audit", "verify"],
     &["audit", "export"],
+    &["key"],
+    &["key", "show"],
+    &["key", "adopt"],
     &["config"],
     &["config", "check"],
     &["config", "show"],
@@ -192,6 +196,22 @@ fn a_library_that_is_none_is_not_staged() {
         refused(&setup, &["ext", "stage", &library, "--manifest", &manifest, "--into", &into]);
     assert!(said.starts_with("1: error: ") && said.contains("lib.so"), "{said}");
     assert!(!setup.extensions().join("x/extension.json").exists());
+}
+
+#[test]
+fn a_library_is_staged_where_the_settings_file_says() {
+    let setup = Setup::new().unwrap();
+    let place = setup.directory().join("elsewhere");
+    let file = format!("[extensions]\ndir = '{}'\n", place.display());
+    std::fs::write(setup.directory().join("config/powernode.toml"), file).unwrap();
+    let written = setup.directory().join("manifest.json");
+    std::fs::write(&written, manifest("fixture-000", "1.0.0").to_string()).unwrap();
+    let mut stage = std::process::Command::new(setup.directory().join("powernode"));
+    stage.current_dir(setup.directory()).env_remove("POWERNODE_EXTENSIONS__DIR");
+    stage.args(["ext", "stage"]).arg(fixture("faulty").unwrap()).arg("--manifest").arg(written);
+    let said = stage.output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    assert!(place.join("fixture-000/extension.json").exists());
 }
 
 #[test]
