@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     os::unix::net::UnixListener,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,6 +15,7 @@ use actix_web::{
     middleware::{Next, from_fn},
     web::{self, Data},
 };
+use socket2::{Domain, Socket, Type};
 
 pub mod admin;
 pub mod body;
@@ -58,6 +59,24 @@ pub struct Listening {
 /// 360 ms, and memory of the system for as long as they stay.
 #[cfg(target_os = "linux")]
 const AHEAD: u32 = 128 << 10;
+
+/// How many clients may wait to be taken. Of the standard library's 128, a burst of a thousand left most to connect
+/// again a second later. The system has a bound of its own (`net.core.somaxconn`).
+const WAITING: i32 = 4096;
+
+/// Listens on an address.
+///
+/// # Errors
+///
+/// When it is taken, or not this machine's.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A restart need not wait until the connections of the former process are forgotten.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(WAITING)?;
+    Ok(socket.into())
+}
 
 /// Makes the server, which answers its operators on their socket as well; it runs when it is awaited, and stops when
 /// its handle says so.

@@ -1,10 +1,6 @@
 //! `powernode serve`
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use chrono::Utc;
@@ -16,7 +12,7 @@ use crate::{
     audit::By,
     boot::{self, lock::DataLock, serve},
     config::Settings,
-    http::socket::AdminSocket,
+    http::{self, socket::AdminSocket},
     registry::State,
     telemetry::Telemetry,
 };
@@ -41,7 +37,7 @@ impl Serve {
     pub(super) fn run(self, settings: Settings, output: &Output) -> anyhow::Result<ExitCode> {
         let _telemetry = Telemetry::init(&settings.log.filter, settings.log.format)?;
         let address = SocketAddr::new(settings.server.bind, settings.server.port);
-        let listener = TcpListener::bind(address).map_err(|error| match error.kind() {
+        let listener = http::listen(address).map_err(|error| match error.kind() {
             std::io::ErrorKind::AddrInUse => exit::conflict(format!(
                 "{address} is taken by another process: end it, or choose another with `--port N`"
             )),

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -80,7 +79,7 @@ impl Place {
         // It runs what extensions and the database need, as long as the process.
         std::mem::forget(runtime);
 
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let listener = powernode::http::listen(([127, 0, 0, 1], 0).into())?;
         let port = listener.local_addr()?.port();
         let how = Listening {
             workers: 1,
