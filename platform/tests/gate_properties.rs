@@ -176,13 +176,14 @@ fn verdict(
     if it.state_disabled {
         return Err("EXTENSION_DISABLED");
     }
-    if !it.loaded {
+    if !it.loaded && !it.quarantined {
         return Err("EXTENSION_NOT_LOADED");
     }
     if !it.flag_is_on(&flag_name(place), who) {
         return Err("EXTENSION_DISABLED");
     }
     if it.quarantined {
+        // Loaded or not.
         return Err("EXTENSION_QUARANTINED");
     }
     path.push(place);

@@ -167,6 +167,124 @@ fn a_closed_gate_is_explained() {
     assert!(said.contains("fixture_000_mode") && said.contains("closed"), "{said}");
 }
 
+/// What callers and the operator are told of the path of an extension that stays out, and the command that mends it.
+#[track_caller]
+fn stays_out(instance: &Instance, expected: &str, gate: &str, reason: &str, fix: &str) {
+    let paths =
+        ["/api/v1/fixture-000/ok", "/api/v1/fixture_000/no/such?x=1", "/api/v1/fixture-000"];
+    for path in paths {
+        assert_eq!(instance.anonymous().get(path).unwrap().failure(), expected, "{path}");
+        let asked = format!("/api/v1/admin/explain?path={}", path.replace('?', "%3F"));
+        let said = read(instance, &asked);
+        assert_eq!((&said["extension"], &said["route"]), (&json!("fixture-000"), &json!(null)));
+        assert_eq!(said["gates"]["code"], expected.split_once(' ').unwrap().1);
+        let gates = said["gates"]["gates"].as_array().unwrap().clone();
+        let closed = gates.iter().find(|it| it["gate"] == gate).unwrap();
+        assert_eq!((&closed["verdict"], &closed["fix"]), (&json!("closed"), &json!(fix)), "{said}");
+        assert!(closed["reason"].as_str().unwrap().contains(reason), "{said}");
+        let why = instance.cli(&["ext", "why", path]).unwrap();
+        assert_eq!(why.code, Some(3), "{why:?}");
+        for word in ["fixture-000", reason, fix] {
+            assert!(why.stdout.contains(word), "no `{word}`: {}", why.stdout);
+        }
+    }
+    // Others' paths are nobody's business of theirs.
+    let beside = instance.anonymous().get("/api/v1/fixture-0000/ok").unwrap();
+    assert_eq!(beside.failure(), "404 NOT_FOUND");
+}
+
+#[test]
+fn the_paths_of_an_extension_that_is_disabled_say_so() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    std::fs::write(setup.state_file(), r#"{"disabled":["fixture-000"]}"#).unwrap();
+    let instance = setup.start().unwrap();
+    let fix = "powernode state enable fixture-000, and restart";
+    stays_out(&instance, "404 EXTENSION_DISABLED", "state", "the state file disables it", fix);
+}
+
+#[test]
+fn the_paths_of_an_extension_that_failed_say_so() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    let setup = setup.with_setting("extension.fixture-000.fault", "start_error");
+    let (instance, fix) = (setup.start().unwrap(), "mend what the reason names, and restart");
+    stays_out(&instance, "404 EXTENSION_NOT_LOADED", "load", "start fails on purpose", fix);
+}
+
+#[test]
+fn the_paths_of_an_extension_with_a_manifest_that_cannot_be_read_say_so() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    let manifest = setup.extensions().join("fixture-000/extension.json");
+    std::fs::write(manifest, "{").unwrap();
+    let (instance, fix) = (setup.start().unwrap(), "mend what the reason names, and restart");
+    stays_out(&instance, "404 EXTENSION_NOT_LOADED", "load", "extension.json", fix);
+}
+
+#[test]
+fn the_paths_of_an_extension_in_quarantine_say_so_until_it_is_released() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    let setup = setup.with_setting("extension.fixture-000.fault", "init_hang");
+    let setup = setup.with_setting("extensions.init_timeout", "300ms");
+    let fix = "powernode ext release fixture-000, and restart";
+    let check = |instance: &Instance| {
+        stays_out(instance, "503 EXTENSION_QUARANTINED", "quarantine", "quarantined", fix);
+        let answer = instance.anonymous().get("/api/v1/fixture-000/ok").unwrap();
+        assert_eq!(answer.header("retry-after"), None, "it lasts until somebody releases it");
+    };
+    let instance = setup.start().unwrap();
+    check(&instance);
+    let instance = instance.kill().unwrap().start().unwrap();
+    check(&instance);
+    assert_eq!(instance.cli(&["ext", "release", "fixture-000"]).unwrap().code, Some(0));
+    let answer = instance.anonymous().get("/api/v1/fixture-000/ok").unwrap();
+    assert_eq!(answer.failure(), "404 EXTENSION_NOT_LOADED", "until the next start");
+}
+
+#[test]
+fn a_route_of_the_core_is_explained_as_a_fact() {
+    let instance = start();
+    let explain = |query: &str| read(&instance, &format!("/api/v1/admin/explain?{query}"));
+    let said = explain("path=/api/v1/admin/flags/some_mode&method=put");
+    let route = json!({ "method": "PUT", "pattern": "/api/v1/admin/flags/{name}" });
+    assert_eq!((&said["route"], &said["enabled"]), (&route, &json!(true)), "{said}");
+    assert_eq!(said["identity"], json!({ "permission": "admin.flags.manage" }));
+    assert_eq!(explain("path=/api/v1/config")["identity"], "public");
+    assert_eq!(explain("path=/api/v1/me")["identity"], "token");
+    let said = explain("path=/api/v1/config&method=DELETE");
+    assert_eq!(said["enabled"], false);
+    assert!(said["reason"].as_str().unwrap().ends_with("GET, HEAD"), "{said}");
+
+    let said = explain("path=/api/v1/reports/advanced");
+    assert_eq!((&said["enabled"], &said["extension"]), (&json!(false), &json!(null)));
+    assert_eq!(said["identity"], json!({ "permission": "reports.read" }));
+    let predicate = json!({
+        "name": "business_loaded", "holds": false,
+        "refusal": "Advanced reporting requires the business extension",
+    });
+    assert_eq!(said["predicate"], predicate);
+    for (path, code, word) in [
+        ("/api/v1/config", 0, "anybody"),
+        ("/api/v1/admin/flags", 0, "admin.flags.read"),
+        ("/api/v1/reports/advanced", 3, "business_loaded"),
+        ("/api/v1/nowhere", 3, "neither the core nor"),
+    ] {
+        let why = instance.cli(&["ext", "why", path]).unwrap();
+        assert_eq!(why.code, Some(code), "{why:?}");
+        assert!(why.stdout.contains(word), "{why:?}");
+    }
+}
+
+#[test]
+fn an_account_that_is_not_there_is_not_explained() {
+    let instance = start();
+    let asked = "/api/v1/admin/explain?path=/api/v1/fixture-000/ok&account";
+    let account = read(&instance, "/api/v1/me")["account"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(read(&instance, &format!("{asked}={account}"))["enabled"], true);
+    let nobody = "00000000-0000-0000-0000-000000000000";
+    refused(&instance, &format!("GET {asked}={nobody}"), "404 NOT_FOUND");
+    let answer = instance.operator().get(&format!("{asked}={nobody}")).unwrap();
+    assert!(answer.json()["error"].as_str().unwrap().contains(nobody), "{}", answer.text());
+}
+
 #[test]
 fn with_no_extension_the_lists_are_empty() {
     let instance = Setup::new().unwrap().start().unwrap();

@@ -32,7 +32,7 @@ pub(super) enum Ext {
         /// Its slug.
         slug: String,
     },
-    /// Say gate by gate why one may be called, or may not; exit code 3 where it may not.
+    /// Say gate by gate why one may be called, or may not; exit code 3 where it may not, or where a path has no route.
     Why {
         /// Its slug, or a path such as `/api/v1/marketing/campaigns`, which a running platform resolves.
         #[arg(value_name = "SLUG|PATH")]
@@ -157,17 +157,21 @@ impl Ext {
                     .answer(&value, || serde_json::to_string_pretty(&value).unwrap_or_default())?;
             }
             Self::Why { what, method } => {
-                let value = if what.starts_with('/') {
-                    extensions.route(&method, &what)?
+                let (value, yes) = if what.starts_with('/') {
+                    let value = extensions.route(&method, &what)?;
+                    let yes = value["enabled"] == true;
+                    (value, yes)
                 } else {
                     let found = match extensions.show(&what)? {
                         Some(found) => found,
                         None => json!({ "gates": absent(&what), "extension": null }),
                     };
-                    json!({ "gates": found["gates"], "reason": found["extension"]["reason"] })
+                    let yes = found["gates"]["enabled"] == true;
+                    let reason = &found["extension"]["reason"];
+                    (json!({ "gates": found["gates"], "reason": reason }), yes)
                 };
                 output.answer(&value, || why(&value))?;
-                if value["gates"]["enabled"] != true {
+                if !yes {
                     return Ok(Exit::No.into());
                 }
             }
@@ -240,12 +244,14 @@ fn why(value: &Value) -> String {
         return text(&value["reason"]);
     }
     let (word, reason) = (gates["enabled"] == true, gates["reason"].as_str());
-    let mut lines = vec![format!(
+    // A sentence where a path was asked for that has no route.
+    let mut lines: Vec<_> = value["reason"].as_str().map(str::to_owned).into_iter().collect();
+    lines.push(format!(
         "`{}` is {}{}",
         text(&gates["slug"]),
         if word { good("on") } else { bad("off") },
         reason.map(|it| format!(": {it}")).unwrap_or_default()
-    )];
+    ));
     for step in gates["gates"].as_array().into_iter().flatten() {
         let (mark, paint): (_, fn(&str) -> String) = match step["verdict"].as_str() {
             Some("open") => ("open", good),

@@ -166,6 +166,8 @@ fn load(it: &Installed, context: &Context) -> Step {
             )
             .fixed_by(fix.to_owned())
         }
+        Err(reason) if it.quarantined.is_some() => step(GateName::Load, Verdict::Closed, reason)
+            .fixed_by("open the gate `quarantine` first".to_owned()),
         Err(reason) => step(GateName::Load, Verdict::Closed, reason)
             .fixed_by("mend what the reason names, and restart".to_owned()),
     }
@@ -240,11 +242,18 @@ fn describe(flag: &Flag, actor: Option<&Actor>, verdict: Verdict) -> String {
 fn quarantine(it: &Installed, context: &Context) -> Step {
     match &it.quarantined {
         None => step(GateName::Quarantine, Verdict::Open, "it is not in quarantine"),
-        Some(reason) => Step {
-            changed: context.quarantine_changed.clone(),
-            ..step(GateName::Quarantine, Verdict::Closed, &format!("it is quarantined: {reason}"))
-                .fixed_by(format!("powernode ext release {}", it.slug))
-        },
+        Some(reason) => {
+            let restart = if it.loaded.is_ok() { "" } else { ", and restart" };
+            Step {
+                changed: context.quarantine_changed.clone(),
+                ..step(
+                    GateName::Quarantine,
+                    Verdict::Closed,
+                    &format!("it is quarantined: {reason}"),
+                )
+                .fixed_by(format!("powernode ext release {}{restart}", it.slug))
+            }
+        }
     }
 }
 

@@ -197,7 +197,8 @@ impl<'a> Closure<'a> {
         if it.state_disabled {
             return closed(Code::Disabled, "the state file disables it".into());
         }
-        if let Err(reason) = &it.loaded {
+        // What is in quarantine at the start is not loaded for that reason: it answers as one that was loaded does.
+        if let (Err(reason), None) = (&it.loaded, &it.quarantined) {
             return closed(Code::NotLoaded, reason.clone());
         }
         let Some(flags) = self.flags else {

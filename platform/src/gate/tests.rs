@@ -132,6 +132,23 @@ fn quarantine_closes_what_is_on() {
 }
 
 #[test]
+fn what_was_in_quarantine_at_the_start_answers_as_what_was_put_there_since() {
+    let it = Installed {
+        loaded: Err("it is in quarantine".into()),
+        quarantined: Some("it hung".into()),
+        ..installed("a", &[])
+    };
+    check(
+        &[it],
+        &[("a_mode", for_account(1))],
+        expect![[r#"
+            EXTENSION_QUARANTINED: it is quarantined: it hung
+            EXTENSION_QUARANTINED: it is quarantined: it hung
+            EXTENSION_DISABLED: its flag `a_mode` is not on for this actor"#]],
+    );
+}
+
+#[test]
 fn quarantine_does_not_show_where_the_flag_is_off() {
     let it = Installed { quarantined: Some("5 panics".into()), ..installed("a", &[]) };
     check(

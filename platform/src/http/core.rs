@@ -11,7 +11,7 @@ use super::{
     caller::Caller,
     envelope,
     error::ApiError,
-    route::{CoreRoute, get},
+    route::{CoreRoute, Predicate, get},
     state::Platform,
 };
 use crate::{
@@ -20,6 +20,13 @@ use crate::{
     gate,
     manifest::{Frontend, NavEntry},
     registry::State,
+};
+
+/// What the guide's guard asks.
+static BUSINESS: Predicate = Predicate {
+    name: "business_loaded",
+    holds: gate::Gate::business_loaded,
+    refusal: "Advanced reporting requires the business extension",
 };
 
 /// They, but for the operator's.
@@ -47,6 +54,7 @@ pub(super) fn table() -> Vec<CoreRoute> {
             .says("Show the bearer's account and user", |it| it.ok::<Me>()),
         get("/api/v1/reports/advanced", advanced_report)
             .permission("reports.read")
+            .behind(&BUSINESS)
             .says("Show the advanced report", |it| it.ok::<Report>().refuses(404)),
     ]
 }
@@ -186,7 +194,7 @@ async fn advanced_report(
     platform: Data<Platform>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    require_business(&platform.gate)?;
+    BUSINESS.check(&platform.gate)?;
     Caller::of(&request).await?;
     let counts = platform.core.read(|conn| {
         Ok::<_, RunError>((
@@ -197,11 +205,4 @@ async fn advanced_report(
     });
     let (accounts, users, tokens) = counts.await.map_err(ApiError::internal)?;
     Ok(envelope::ok(Report { accounts, users, tokens }))
-}
-
-fn require_business(gate: &gate::Gate) -> Result<(), ApiError> {
-    if gate.business_loaded() {
-        return Ok(());
-    }
-    Err(ApiError::unavailable_feature("Advanced reporting requires the business extension"))
 }

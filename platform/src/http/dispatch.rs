@@ -33,10 +33,14 @@ use crate::{
     services::LinkError,
 };
 
+mod left_out;
 mod table;
 pub mod watchdog;
 
-pub use self::table::{Conflict, Found, Missing, Table};
+pub use self::{
+    left_out::left_out,
+    table::{Conflict, Found, Missing, Table},
+};
 
 /// Answers every request that no route of the core answers.
 ///
@@ -49,11 +53,28 @@ pub async fn dispatch(
     platform: web::Data<Platform>,
 ) -> Result<HttpResponse, ApiError> {
     let begun = Instant::now();
-    let Found { mounted, values } =
-        platform.table.load().find(request.method(), request.uri().path())?;
     let context = Context::of(&request);
+    let path = request.uri().path();
+    let found = platform.table.load().find(request.method(), path);
+    let Found { mounted, values } = found.map_err(|it| missing(it, path, &platform, &context))?;
     context.owner.set(Some(mounted.index));
     admitted(&request, payload.into_inner(), &platform, &mounted, values, &context, begun).await
+}
+
+/// What a path without a route is answered: of an extension that stays out, what its gates say.
+fn missing(missing: Missing, path: &str, platform: &Platform, context: &Context) -> ApiError {
+    let owner = match missing {
+        Missing::Path => left_out(&platform.registry, path),
+        Missing::Method { .. } => None,
+    };
+    let Some(extension) = owner.and_then(|it| platform.extension(it)) else {
+        return missing.into();
+    };
+    context.owner.set(owner);
+    match platform.gate.admit(extension, None) {
+        Ok(_) => missing.into(),
+        Err(refusal) => refusal.into(),
+    }
 }
 
 /// Everything between the route and the answer: identity, gate, permission, limits, and the call.

@@ -258,7 +258,8 @@ pub(crate) fn served(instance: &Instance, slug: &str) -> Result<()> {
 pub(crate) fn refused(instance: &Instance, slug: &str) -> Result<()> {
     let answer = instance.anonymous().get(&format!("/api/v1/{slug}/ok"))?;
     let failure = answer.failure();
-    ensure!(failure.starts_with("404 "), "its route answers {failure}");
+    let names_it = failure.starts_with("404 EXTENSION_") || failure == "503 EXTENSION_QUARANTINED";
+    ensure!(names_it, "its route answers {failure}");
     Ok(())
 }
 

@@ -168,7 +168,7 @@ fn everything_closed_at_once_is_shown_at_once() {
             State Closed: the state file disables it -> powernode state enable marketing, and restart
             Load Closed: it was not loaded, since the state file disabled it -> open the gate `state` first
             Flag Closed: there is no flag `marketing_mode`, and an unknown flag is off -> restart: the flag is made when the extension is first seen
-            Quarantine Closed: it is quarantined: 5 panics -> powernode ext release marketing
+            Quarantine Closed: it is quarantined: 5 panics -> powernode ext release marketing, and restart
             Dependencies Closed: it depends on `fleet`, which is off: its library is truncated -> powernode ext why fleet"#]],
     );
 }

@@ -7,22 +7,23 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    gate::{Actor, ActorId, Explanation},
+    gate::{Actor, ActorId, Explanation, Gate},
     http::{
         caller::Caller,
-        dispatch::Missing,
+        dispatch::{Missing, left_out},
         envelope,
         error::ApiError,
         query,
-        route::{CoreRoute, get},
+        route::{self, Asks, CoreRoute, Facts, Predicate, get},
         state::Platform,
     },
+    registry::Mounted,
 };
 
 pub(super) fn table() -> [CoreRoute; 1] {
     [get("/api/v1/admin/explain", explain)
         .permission("admin.extensions.read")
-        .says("Explain a request", |it| it.query::<Asked>().ok::<Explained>())]
+        .says("Explain a request", |it| it.query::<Asked>().ok::<Explained>().refuses(404))]
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -33,16 +34,28 @@ struct Asked {
     /// A path, such as `/api/v1/marketing/campaigns`.
     #[schemars(required)]
     path: Option<String>,
-    /// The account that asks; nobody in particular unless asked for.
+    /// The account that asks, which must be there; nobody in particular unless asked for.
     #[schemars(with = "Option<Uuid>")]
     account: Option<String>,
 }
 
+/// What would become of a request.
 #[derive(Serialize, JsonSchema)]
-#[serde(untagged)]
-enum Explained {
-    Route { route: Route, extension: String, identity: Answerer, gates: Explanation },
-    None { route: (), reason: String },
+struct Explained {
+    /// The route; nothing where none would be taken.
+    route: Option<Route>,
+    /// Whose the path is: an extension's, also of one that stays out; nothing where it is the core's or nobody's.
+    extension: Option<String>,
+    /// Who answers for identity.
+    identity: Option<Answerer>,
+    /// Whether there is a route and all that comes before identity is open.
+    enabled: bool,
+    /// What the core asks before identity, on a route of its own.
+    predicate: Option<Asking>,
+    /// The gates of the extension.
+    gates: Option<Explanation>,
+    /// All of it in a sentence; nothing where the gates say it.
+    reason: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -57,10 +70,22 @@ struct Route {
 #[serde(rename_all = "snake_case")]
 enum Answerer {
     Permission(String),
+    /// A token, whatever its scopes.
+    Token,
     /// A link that was signed for this purpose.
     Signed(String),
     Public,
     Extension,
+}
+
+/// A predicate of the gates.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ExplainedPredicate")]
+struct Asking {
+    name: &'static str,
+    holds: bool,
+    /// What callers are told while it does not hold.
+    refusal: &'static str,
 }
 
 async fn explain(
@@ -76,28 +101,116 @@ async fn explain(
         (1..=20).contains(&method.len()) && method.bytes().all(|it| it.is_ascii_uppercase());
     let method = Method::from_bytes(method.as_bytes()).ok().filter(|_| is_word);
     let method = method.ok_or_else(|| ApiError::invalid("method", "must be a method of HTTP"))?;
-    let path = path.split('?').next().unwrap_or_default();
-    let found = match platform.table.load().find(&method, path) {
-        Ok(found) => found.mounted,
-        Err(Missing::Path) => {
-            let reason = "no loaded extension has such a path; it may be the core's, or of an extension that stays out";
-            return Ok(envelope::ok(Explained::None { route: (), reason: reason.to_owned() }));
-        }
-        Err(Missing::Method { allow }) => {
-            let reason = format!("the path has other methods: {allow}");
-            return Ok(envelope::ok(Explained::None { route: (), reason }));
-        }
-    };
+    if let Some(account) = account
+        && platform.access.account(account).await?.is_none()
+    {
+        return Err(ApiError::not_found(format!("account `{account}`")));
+    }
     let actor = account.map(|it| Actor::of_account(ActorId::account(it)));
-    let context = platform.state.context(&found.slug).await?;
-    let gates = platform.gate.explain(&found.slug, actor.as_ref(), context);
-    let identity = match &found.mount.operation.identity {
-        Identity::Permission(permission) => Answerer::Permission(permission.clone()),
-        Identity::Extension => Answerer::Extension,
-        Identity::Signed(purpose) => Answerer::Signed(purpose.clone()),
-        Identity::Public | Identity::Undeclared => Answerer::Public,
+    let path = path.split('?').next().unwrap_or_default();
+    // In the order in which a request is offered to them.
+    let missing = match route::find(&method, path) {
+        Ok(facts) => return Ok(envelope::ok(Explained::core(facts, &platform.gate))),
+        Err(missing @ Missing::Method { .. }) => missing,
+        Err(Missing::Path) => {
+            let found = platform.table.load().find(&method, path);
+            match found {
+                Ok(found) => {
+                    let gates = gates(&platform, &found.mounted.slug, actor.as_ref()).await?;
+                    return Ok(envelope::ok(Explained::extension(&found.mounted, gates)));
+                }
+                Err(missing) => missing,
+            }
+        }
     };
-    let route = Route { method: found.mount.method.clone(), pattern: found.mount.pattern.clone() };
-    let extension = found.slug.clone();
-    Ok(envelope::ok(Explained::Route { route, extension, identity, gates }))
+    if let Missing::Method { allow } = missing {
+        let reason = format!("the path has other methods: {allow}");
+        return Ok(envelope::ok(Explained::nothing(reason)));
+    }
+    let owner = left_out(&platform.registry, path).and_then(|it| platform.registry.entries.get(it));
+    let Some(owner) = owner else {
+        let reason = "neither the core nor an installed extension has such a path";
+        return Ok(envelope::ok(Explained::nothing(reason.to_owned())));
+    };
+    let gates = gates(&platform, &owner.slug, actor.as_ref()).await?;
+    Ok(envelope::ok(Explained::left_out(&owner.slug, gates)))
+}
+
+async fn gates(
+    platform: &Platform,
+    slug: &str,
+    actor: Option<&Actor>,
+) -> Result<Explanation, ApiError> {
+    let context = platform.state.context(slug).await?;
+    Ok(platform.gate.explain(slug, actor, context))
+}
+
+impl Explained {
+    fn nothing(reason: String) -> Self {
+        Self {
+            route: None,
+            extension: None,
+            identity: None,
+            enabled: false,
+            predicate: None,
+            gates: None,
+            reason: Some(reason),
+        }
+    }
+
+    fn left_out(slug: &str, gates: Explanation) -> Self {
+        let reason = format!("the path is of `{slug}`, which stays out: it has no routes");
+        Self { extension: Some(slug.to_owned()), gates: Some(gates), ..Self::nothing(reason) }
+    }
+
+    fn extension(mounted: &Mounted, gates: Explanation) -> Self {
+        let identity = match &mounted.mount.operation.identity {
+            Identity::Permission(permission) => Answerer::Permission(permission.clone()),
+            Identity::Extension => Answerer::Extension,
+            Identity::Signed(purpose) => Answerer::Signed(purpose.clone()),
+            Identity::Public | Identity::Undeclared => Answerer::Public,
+        };
+        let (method, pattern) = (mounted.mount.method.clone(), mounted.mount.pattern.clone());
+        Self {
+            route: Some(Route { method, pattern }),
+            extension: Some(mounted.slug.clone()),
+            identity: Some(identity),
+            enabled: gates.enabled,
+            predicate: None,
+            gates: Some(gates),
+            reason: None,
+        }
+    }
+
+    fn core(facts: &Facts, gate: &Gate) -> Self {
+        let (identity, whom) = match facts.asks {
+            Asks::Nothing => (Answerer::Public, "anybody".to_owned()),
+            Asks::Token => (Answerer::Token, "whoever has a token".to_owned()),
+            Asks::Permission(it) => {
+                (Answerer::Permission(it.to_owned()), format!("tokens with `{it}`"))
+            }
+        };
+        let predicate = facts.predicate.map(|it| {
+            let Predicate { name, holds, refusal } = *it;
+            Asking { name, holds: holds(gate), refusal }
+        });
+        let (method, pattern) = (facts.method.to_string(), facts.path.to_owned());
+        let mut reason = format!("the core answers {method} {pattern} for {whom}");
+        if let Some(Asking { name, holds, refusal }) = &predicate {
+            let word = if *holds { "holds" } else { "does not hold" };
+            reason = format!("{reason}, while `{name}` holds, and it {word}");
+            if !holds {
+                reason = format!("{reason}: {refusal}");
+            }
+        }
+        Self {
+            route: Some(Route { method, pattern }),
+            extension: None,
+            identity: Some(identity),
+            enabled: predicate.as_ref().is_none_or(|it| it.holds),
+            predicate,
+            gates: None,
+            reason: Some(reason),
+        }
+    }
 }
