@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
@@ -24,7 +24,7 @@ use crate::{
     db::{Confinement, DatabaseSettings, DbOpenError, Durability, Engine},
     gate::{FlagError, FlagStore, Gate, Groups, Installed, Seen, StateFile},
     manifest::Manifest,
-    migrator::{ExtensionMigrations, MigrationError, Migrator},
+    migrator::{MigrationError, Migrator},
     registry::{Entry, Registry, State, quarantine, report},
     services::{
         Accounts, Flags, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics, Runtime,
@@ -35,6 +35,7 @@ use crate::{
 pub mod extensions;
 pub mod key;
 pub mod lock;
+pub mod look;
 pub mod serve;
 
 /// Why the platform cannot start.
@@ -140,12 +141,15 @@ pub fn core(settings: &Settings, handle: &Handle) -> Result<Core, BootError> {
 pub fn opened(settings: &Settings) -> Result<Core, BootError> {
     let data = &settings.data;
     lock::make(data).map_err(|error| BootError::Data(data.clone(), error))?;
-    let engine = Engine::open(&database(settings))?;
+    Ok(on(Engine::open(&database(settings))?, settings))
+}
+
+fn on(engine: Engine, settings: &Settings) -> Core {
     let db = engine.core();
     let gate = Arc::new(Gate::new(Groups::standard()));
     let flags = FlagStore::new(db.clone(), gate.clone());
     let state = StateFile::new(&settings.extensions.state_file);
-    Ok(Core { engine, db, gate, flags, state })
+    Core { engine, db, gate, flags, state }
 }
 
 /// Loads the extensions, and opens their gates as far as flags allow.
@@ -158,7 +162,7 @@ pub fn opened(settings: &Settings) -> Result<Core, BootError> {
 pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Booted, BootError> {
     let key = key::settled(settings, &core.db, handle)?;
     let facts = Facts::read(&core, settings, handle, key)?;
-    let load = facts.load(settings);
+    let load = facts.load(settings, &settings.data);
     let mut planned = extensions::plan(&load);
     core.gate.install(installed(&planned.entries, &facts.quarantined));
 
@@ -189,38 +193,6 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
     Ok(Booted { core, registry: loaded, tasks, metrics, links })
 }
 
-/// The migrations that the installed extensions bring, in their order; nothing is migrated or started.
-///
-/// # Errors
-///
-/// As [`extensions()`].
-pub fn migrations(
-    core: &Core,
-    settings: &Settings,
-    handle: &Handle,
-) -> Result<Vec<ExtensionMigrations>, BootError> {
-    let core_pending = Migrator::new(&core.engine)
-        .plan(&[])?
-        .steps
-        .iter()
-        .any(|it| it.pending.as_ref().is_ok_and(|it| !it.is_empty()));
-    let facts = if core_pending {
-        // Nothing can stand in tables that are not there.
-        let permissions = permissions::core().map(str::to_owned).collect();
-        let (disabled, key) = (core.state.read().disabled, key::known(settings)?);
-        let key = key.map_or_else(key::passing, Ok)?;
-        Facts { key, disabled, quarantined: BTreeMap::new(), permissions }
-    } else {
-        let key = key::looked_at(settings, &core.db, handle)?;
-        Facts::read(core, settings, handle, key)?
-    };
-    let load = facts.load(settings);
-    let mut planned = extensions::plan(&load);
-    core.gate.install(installed(&planned.entries, &facts.quarantined));
-    let makers = Makers::new(core, settings, handle, &facts, &planned.entries, Arc::default());
-    Ok(extensions::migrations(&mut planned, &load, &|it| makers.services(it)))
-}
-
 /// What is known before anything is loaded.
 struct Facts {
     key: Arc<MasterKey>,
@@ -249,10 +221,10 @@ impl Facts {
         })
     }
 
-    fn load<'a>(&'a self, settings: &'a Settings) -> LoadSettings<'a> {
+    fn load<'a>(&'a self, settings: &'a Settings, data: &'a Path) -> LoadSettings<'a> {
         LoadSettings {
             extensions: &settings.extensions.dir,
-            data: &settings.data,
+            data,
             probe_timeout: settings.extensions.probe_timeout,
             init_timeout: settings.extensions.init_timeout,
             disabled: &self.disabled,

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its setup fails")]
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use powernode_tests::artefacts::fixture;
@@ -224,6 +226,82 @@ fn migrations_that_are_planned_are_not_run() {
     assert_eq!(plan().stdout, before.stdout, "a plan changes nothing");
     assert_eq!(said(&setup, &["migrate"]).code, Some(0));
     assert_ne!(plan().stdout, before.stdout, "nothing is pending any more");
+}
+
+#[test]
+fn a_plan_writes_nothing_where_nothing_is() {
+    let mut setup = Setup::new().unwrap().with_fixture().unwrap();
+    let data = setup.directory().join("data/deeper");
+    setup.set("data", data.to_str().unwrap());
+    for words in [&["migrate", "--dry-run"][..], &["migrate", "status"], &["migrate", "--rehearse"]]
+    {
+        let said = said(&setup, words);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert!(said.stdout.contains("fixture-000") && said.stdout.contains("core"), "{said:?}");
+        assert!(!data.exists(), "{words:?}");
+    }
+    // An empty directory stays empty; of a platform that ran, each file stays as it is.
+    std::fs::create_dir(&data).unwrap();
+    let owner = std::fs::metadata(setup.data()).unwrap();
+    std::os::unix::fs::chown(&data, Some(owner.uid()), Some(owner.gid())).unwrap();
+    said(&setup, &["migrate", "--dry-run"]);
+    assert_eq!(files(&data), []);
+    assert_eq!(said(&setup, &["migrate"]).code, Some(0));
+    std::fs::create_dir_all(data.join("activating")).unwrap();
+    std::fs::write(data.join("activating/fixture-000"), "x").unwrap();
+    // The first who reads SQLite's file folds the log back, which changes no row.
+    let others = || {
+        let mut files = files(&data);
+        files.retain(|it| !it.0.to_string_lossy().contains("powernode.db"));
+        files
+    };
+    let before = others();
+    assert!(before.len() >= 5, "{before:?}");
+    let planned = said(&setup, &["migrate", "--dry-run"]);
+    assert_eq!(others(), before, "{planned:?}");
+    assert!(planned.stdout.contains("fixture-000: stays out: "), "{planned:?}");
+}
+
+/// Each file below a directory, with what stands for its content.
+fn files(directory: &Path) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => {
+                let mut content = DefaultHasher::new();
+                std::fs::read(&path).unwrap().hash(&mut content);
+                found.push((path, content.finish()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn rows_keys_and_backups_are_their_users_alone() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    let data = instance.setup().data();
+    let backup = data.join("backup");
+    let said = instance.cli(&["backup", "create", "--to", backup.to_str().unwrap(), "--with-key"]);
+    assert_eq!(said.unwrap().code, Some(0));
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o755, "the directory alone would not keep others out");
+    let named = |names: &[&str]| names.iter().map(|it| data.join(it)).collect::<Vec<_>>();
+    let mut kept = named(&["powernode.db", "powernode.db-wal", "powernode.db-shm", "master.key"]);
+    let copied = files(&backup);
+    assert!(copied.len() >= 3, "{copied:?}");
+    kept.extend(copied.into_iter().map(|it| it.0));
+    for path in &kept {
+        assert_eq!(mode(path), 0o600, "{}", path.display());
+    }
+    let stopped = instance.stop().unwrap();
+    let words = ["backup", "restore", backup.to_str().unwrap(), "--force"];
+    let said = stopped.setup().cli(&words).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(mode(&data.join("powernode.db")), 0o600);
 }
 
 #[test]

@@ -1,8 +1,14 @@
 //! The master key: read, made at the first start, and compared at each with what the database was written with.
 
-use std::{fs, io, os::unix::fs::OpenOptionsExt as _, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use powernode_plugin_api::Db;
+use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
 
 use super::BootError;
@@ -39,19 +45,27 @@ pub fn text(settings: &Settings) -> Result<Option<String>, BootError> {
     }
 }
 
-/// A new key in `<data>/master.key`, which must not be there.
+/// A new key in `<data>/master.key`, or that of a process which was faster.
 ///
 /// # Errors
 ///
 /// [`BootError::KeyFile`]; [`KeyError::NoRandomness`].
 pub fn make(settings: &Settings) -> Result<Arc<MasterKey>, BootError> {
     let path = own(settings);
-    let failed = |error| BootError::KeyFile(path.clone(), error);
     let text = MasterKey::generate()?;
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
-    io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
+    // Under its own name once it is whole: nobody reads half a key.
+    let made = NamedTempFile::with_prefix_in("master.key.", &settings.data).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(&path) {
+            Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::read_to_string(&path)
+            }
+            Err(failed) => Err(failed.error),
+            Ok(_) => Ok(text),
+        }
+    });
+    let text = made.map_err(|error| BootError::KeyFile(path, error))?;
     Ok(Arc::new(MasterKey::parse(&text)?))
 }
 
@@ -63,10 +77,11 @@ pub(super) fn settled(
 ) -> Result<Arc<MasterKey>, BootError> {
     let key = match known(settings)? {
         Some(key) => key,
-        None => {
-            missed(settings, core, handle)?;
-            make(settings)?
-        }
+        None => match (missed(settings, core, handle), known(settings)?) {
+            // Another process made it meanwhile.
+            (_, Some(key)) => key,
+            (missed, None) => missed.and_then(|()| make(settings))?,
+        },
     };
     handle.block_on(key.settle(core))?;
     Ok(key)

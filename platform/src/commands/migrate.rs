@@ -4,13 +4,19 @@ use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use super::{Output, by, exit, output::table, runtime};
 use crate::{
     audit::{self, Entry},
-    boot::{self, Core, lock::DataLock},
+    boot::{
+        self, Core,
+        lock::DataLock,
+        look::{self, Looked},
+    },
     config::Settings,
-    migrator::{ExtensionMigrations, Migrator, Status},
+    migrator::{Migrator, Status},
     telemetry::Telemetry,
 };
 
@@ -107,20 +113,19 @@ fn apply(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// What the installed libraries bring; nothing of an extension but its constructor runs, nothing is written but the store.
-fn sources(
-    settings: &Settings,
-    runtime: &tokio::runtime::Runtime,
-) -> anyhow::Result<(Core, Vec<ExtensionMigrations>)> {
-    let core = boot::opened(settings)?;
-    let sources = boot::migrations(&core, settings, runtime.handle())?;
-    Ok((core, sources))
+/// The database, and what the installed libraries bring, for commands that only look; nothing of an extension but its
+/// constructor runs.
+fn look_at(settings: &Settings, runtime: &Runtime) -> anyhow::Result<(TempDir, Core, Looked)> {
+    let place = look::place(settings)?;
+    let core = look::core(settings, place.path())?;
+    let looked = look::migrations(&core, settings, place.path(), runtime.handle())?;
+    Ok((place, core, looked))
 }
 
 fn dry_run(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
-    let (core, sources) = sources(settings, &runtime)?;
-    let plan = Migrator::new(&core.engine).plan(&sources)?;
+    let (_place, core, looked) = look_at(settings, &runtime)?;
+    let plan = Migrator::new(&core.engine).plan(&looked.migrations)?;
     let steps: Vec<_> = plan
         .steps
         .iter()
@@ -136,14 +141,24 @@ fn dry_run(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
             })
         })
         .collect();
-    output.answer(&json!({ "steps": steps }), || plan.to_string())?;
+    let refused: Vec<_> = looked
+        .refused
+        .iter()
+        .map(|(slug, reason)| json!({ "extension": slug, "reason": reason }))
+        .collect();
+    output.answer(&json!({ "steps": steps, "refused": refused }), || {
+        let refused = looked.refused.iter().map(|(slug, it)| format!("{slug}: stays out: {it}"));
+        let mut lines = vec![plan.to_string().trim_end().to_owned()];
+        lines.extend(refused);
+        lines.join("\n")
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn status(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
-    let (core, sources) = sources(settings, &runtime)?;
-    let all = Migrator::new(&core.engine).status(&sources)?;
+    let (_place, core, looked) = look_at(settings, &runtime)?;
+    let all = Migrator::new(&core.engine).status(&looked.migrations)?;
     let rows: Vec<_> = all
         .iter()
         .map(|it| {
@@ -194,8 +209,10 @@ fn revert(
 ) -> anyhow::Result<ExitCode> {
     let _lock = DataLock::take(&settings.data)?;
     let runtime = runtime()?;
-    let (core, sources) = sources(settings, &runtime)?;
-    let Some(source) = sources.iter().find(|it| it.slug == slug) else {
+    let place = look::place(settings)?;
+    let core = boot::opened(settings)?;
+    let looked = look::migrations(&core, settings, place.path(), runtime.handle())?;
+    let Some(source) = looked.migrations.iter().find(|it| it.slug == slug) else {
         return Err(exit::not_found(format!(
             "no library of `{slug}` can say how to revert it: `powernode ext why {slug}` says why; \
              `powernode migrate purge {slug}` needs none"
@@ -257,7 +274,7 @@ fn purge(settings: &Settings, output: &Output, slug: &str, yes: bool) -> anyhow:
 
 fn record(
     core: &Core,
-    runtime: &tokio::runtime::Runtime,
+    runtime: &Runtime,
     action: &'static str,
     slug: &str,
     what: Value,

@@ -6,6 +6,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -57,12 +58,14 @@ pub fn file_name(settings: &DatabaseSettings) -> &'static str {
 ///
 /// [`CopyError`]; a file may be left then.
 pub fn dump(settings: &DatabaseSettings, to: &Path) -> Result<(), CopyError> {
+    if settings.url.is_none() && !settings.path.exists() {
+        return Err(CopyError::Absent(settings.path.clone()));
+    }
+    // Both kinds fill an empty file.
+    private(to).map_err(|error| CopyError::Io(to.to_owned(), error))?;
     match &settings.url {
         Some(url) => server::dump(url, to)?,
         None => {
-            if !settings.path.exists() {
-                return Err(CopyError::Absent(settings.path.clone()));
-            }
             let mut connection = sqlite(&settings.path)?;
             connection.batch_execute("PRAGMA busy_timeout = 10000")?;
             diesel::sql_query("VACUUM INTO ?")
@@ -134,7 +137,13 @@ pub fn restore(settings: &DatabaseSettings, from: &Path) -> Result<(), CopyError
             former.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
         }
         let new = beside(".restored");
-        fs::copy(from, &new).map_err(failed)?;
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            // Of a restore that was killed.
+            _ => {}
+        }
+        let copied = private(&new).and_then(|mut to| io::copy(&mut fs::File::open(from)?, &mut to));
+        copied.map_err(failed)?;
         synced(&new)?;
         for end in ["-wal", "-shm"] {
             match fs::remove_file(beside(end)) {
@@ -172,7 +181,8 @@ impl Scratch {
         let name = format!("rehearsal-{}", uuid::Uuid::now_v7().simple());
         let mut copy = settings.clone();
         let folder = data.join(&name);
-        fs::create_dir_all(&folder).map_err(|error| CopyError::Io(folder.clone(), error))?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(|error| CopyError::Io(folder.clone(), error))?;
         let Some(url) = &settings.url else {
             copy.path = folder.join("powernode.db");
             let scratch = Self { settings: copy, end: End::Folder(folder) };
@@ -225,6 +235,11 @@ fn sqlite(path: &Path) -> Result<SqliteConnection, CopyError> {
     let text = std::path::absolute(path).map_err(|error| CopyError::Io(path.to_owned(), error))?;
     SqliteConnection::establish(&text.to_string_lossy())
         .map_err(|error| CopyError::Open(path.to_owned(), error))
+}
+
+/// Makes a file that nobody else may read.
+fn private(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Makes sure that a file, or the names in a directory, are on the disk.

@@ -11,7 +11,7 @@ mod raw;
 mod session;
 mod storage;
 
-use std::sync::Arc;
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, sync::Arc};
 
 use diesel::ConnectionError;
 use powernode_abi::{
@@ -43,6 +43,7 @@ impl Sqlite {
         readers: u32,
         owners: Arc<Owners>,
     ) -> Result<Self, ConnectionError> {
+        make(path);
         let opener =
             |role| Opener { path: path.into(), role, durability, owners: Arc::clone(&owners) };
         // The first connection says what is wrong, which a pool would only time out on.
@@ -84,6 +85,13 @@ impl Driver for Sqlite {
             pool.get().map_err(|error| DbError::new(kind::CLOSED, error.to_string()))?;
         connection.run_job(principal, mode, job, control)
     }
+}
+
+/// Makes the file, this user's alone; SQLite gives what it makes beside it the same rights.
+///
+/// What cannot be made is SQLite's to name.
+fn make(path: &str) {
+    let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
 }
 
 /// Opens connections for a pool.

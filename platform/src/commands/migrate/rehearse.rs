@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, process::ExitCode, time::Instant};
 
 use serde_json::{Value, json};
 
-use super::{Output, sources};
+use super::{Output, look_at};
 use crate::{
     boot,
     commands::runtime,
@@ -23,12 +23,13 @@ struct Act {
 
 pub(super) fn run(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
-    let (core, sources) = sources(settings, &runtime)?;
+    let (place, core, looked) = look_at(settings, &runtime)?;
+    let sources = looked.migrations;
     let slugs: Vec<_> =
         std::iter::once("core").chain(sources.iter().map(|it| it.slug.as_str())).collect();
     drop(core);
     let began = Instant::now();
-    let scratch = Scratch::new(&boot::database(settings), &settings.data)?;
+    let scratch = Scratch::new(&boot::database(settings), place.path())?;
     let copied = began.elapsed().as_secs_f64() * 1000.0;
     let acts = {
         let engine = Engine::open(scratch.settings())?;
