@@ -40,6 +40,12 @@ pub fn register(
         );
         return Err(refuse("undeclared_component", message));
     }
+    if manifest.frontend.is_some() && !manifest.components.frontend {
+        let message = format!(
+            "`{slug}` brings pages, and its manifest declares no frontend: add `\"frontend\": true` to `components`"
+        );
+        return Err(refuse("undeclared_component", message));
+    }
     let mut versions = BTreeSet::new();
     if let Some(twice) = migrations.iter().find(|it| !versions.insert(it.version.as_str())) {
         let message = format!(

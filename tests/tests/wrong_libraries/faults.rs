@@ -31,7 +31,38 @@ pub(crate) fn plant(bench: &mut Bench) -> Result<()> {
     ] {
         bench.fault(name, fault, expected)?;
     }
-    bench.plant("component not declared", "register undeclared_component", |plot| {
+    components(bench)
+}
+
+/// What an extension contributes to, and what its manifest says of it.
+fn components(bench: &mut Bench) -> Result<()> {
+    bench.plant("component not declared: server", "register undeclared_component", |plot| {
         plot.manifest(|it| it["components"] = json!({ "server": false }))
+    })?;
+    let pages = json!({ "api": 1, "entry": "frontend/index.js" });
+    bench.plant("component not declared: frontend", "register undeclared_component", |plot| {
+        plot.manifest(|it| it["frontend"] = pages.clone())
+    })?;
+    bench.plant("(control) component declared: frontend", "started", |plot| {
+        plot.manifest(|it| {
+            it["components"]["frontend"] = json!(true);
+            it["frontend"] = pages;
+        })
+    })?;
+    // The interface has no jobs, so no library contributes to it without saying so.
+    for worker in [json!(true), json!({ "api_only": true })] {
+        let name = format!("(control) component declared, nothing contributed: worker {worker}");
+        bench.plant(&name, "started", |plot| {
+            plot.manifest(|it| it["components"]["worker"] = worker)
+        })?;
+    }
+    for component in ["server", "frontend", "worker"] {
+        let name = format!("component is neither true nor false: {component}");
+        bench.plant(&name, "manifest manifest_field", |plot| {
+            plot.manifest(|it| it["components"][component] = json!("maybe"))
+        })?;
+    }
+    bench.plant("component that is not known", "started", |plot| {
+        plot.manifest(|it| it["components"]["mobile"] = json!(true))
     })
 }

@@ -87,9 +87,22 @@ fn owners(bench: &mut Bench) -> Result<()> {
         bench.expect(&name, slug, "resolve table_prefix_conflict");
     }
 
+    // Hyphens become underscores, so a slug with an underscore would have the prefix of the one with a hyphen: no
+    // slug may have one, and of two equal slugs both stay out.
+    let slug = "nested_inside";
+    let mut package = plot.package()?;
+    package.manifest["slug"] = json!(slug);
+    package.write(&bench.setup.extensions().join(slug))?;
+    let name = "table prefix equal to another's: slug with an underscore";
+    bench.expect(name, slug, "manifest manifest_field");
+
     let plot = bench.plot();
     plot.package()?.write(&plot.directory)?;
     plot.package()?.write(&bench.setup.extensions().join("private").join(&plot.slug))?;
-    bench.expect("slug installed twice", &plot.slug, "scan slug_duplicate");
+    bench.expect(
+        "table prefix equal to another's: slug installed twice",
+        &plot.slug,
+        "scan slug_duplicate",
+    );
     Ok(())
 }
