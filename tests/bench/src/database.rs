@@ -5,11 +5,12 @@
 
 use std::{
     path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use diesel::{Connection as _, connection::SimpleConnection as _};
 use powernode_tests::{
     library::{Build, Library, Package},
@@ -31,6 +32,7 @@ mod sqlite;
 
 const ROUNDS: usize = 25;
 const HOPS: i64 = 400;
+const SCALE_ROUNDS: usize = 12;
 
 /// The work, its times in a round, whether it writes, and the figure on each database.
 const CASES: [(&str, i64, bool, &str, &str); 4] = [
@@ -139,44 +141,59 @@ fn beside(
     Ok(Figure::beside(figure, "us", &pairs).at_most(1.25))
 }
 
-/// Reads per second with one, two and four connections that read, beside a steady writer.
+/// Reads per second with one, two and four connections that read, in turn, each beside a steady writer.
 fn read_scale() -> Result<Vec<Figure>> {
+    let on = |readers| Plugin::on(&[("database.readers", readers)]);
+    let mut plugins = [on("1")?, on("2")?, on("4")?];
+    let mut rounds = Vec::new();
+    for round in 0..=SCALE_ROUNDS {
+        let mut rates = [0.0; 3];
+        // The one that goes first changes.
+        for turn in 0..plugins.len() {
+            let which = (turn + round) % plugins.len();
+            rates[which] = reads_per_second(&mut plugins[which])?;
+        }
+        if round > 0 {
+            rounds.push(rates);
+        }
+    }
+    let beside = |name, which: usize| {
+        let pairs: Vec<_> = rounds.iter().map(|rates| (rates[0], rates[which])).collect();
+        Figure::beside(name, "reads/s", &pairs)
+    };
+    let one: Vec<_> = rounds.iter().map(|rates| rates[0]).collect();
+    Ok(vec![
+        Figure::of("db_read_scale_1", "reads/s", &one),
+        beside("db_read_scale_2", 1),
+        beside("db_read_scale_4", 2),
+        beside("db_read_scale", 2).with_note("four readers, beside one".to_owned()),
+    ])
+}
+
+fn reads_per_second(plugin: &mut Plugin) -> Result<f64> {
     const READS: i64 = 200;
     const REQUESTS: usize = 320;
-    let mut figures = Vec::new();
-    for (name, readers) in
-        [("db_read_scale_1", "1"), ("db_read_scale_2", "2"), ("db_read_scale_4", "4")]
-    {
-        let plugin = Plugin::on(&[("database.readers", readers)])?;
-        let mut clients = Clients::connect(plugin.place.port)?;
-        let mut writer = Clients::connect(plugin.place.port)?;
-        let ask = |method, path: &str| Ask::new(method, path, &plugin.place.token, "");
-        let read = ask("GET", &format!("/api/v1/fixture-000/read?work=pk&times={READS}"));
-        let write = ask("POST", "/api/v1/fixture-000/write?work=insert_tx&times=1");
-        let mut rates = Vec::new();
-        let ended = std::sync::atomic::AtomicBool::new(false);
-        thread::scope(|scope| -> Result<()> {
-            scope.spawn(|| {
-                while !ended.load(std::sync::atomic::Ordering::Relaxed) {
-                    let _ = writer.once(&write);
-                    thread::sleep(Duration::from_millis(2));
-                }
-            });
-            let mut run = || -> Result<()> {
-                for _ in 0..12 {
-                    let begun = Instant::now();
-                    clients.ask(std::iter::repeat(&read), REQUESTS)?;
-                    rates.push(REQUESTS as f64 * READS as f64 / begun.elapsed().as_secs_f64());
-                }
-                Ok(())
-            };
-            let outcome = run();
-            ended.store(true, std::sync::atomic::Ordering::Relaxed);
-            outcome
-        })?;
-        figures.push(Figure::of(name, "reads/s", &rates));
-    }
-    Ok(figures)
+    let ask = |method, path: &str| Ask::new(method, path, &plugin.place.token, "");
+    let read = ask("GET", &format!("/api/v1/fixture-000/read?work=pk&times={READS}"));
+    let write = ask("POST", "/api/v1/fixture-000/write?work=insert_tx&times=1");
+    let mut writer = Clients::connect(plugin.place.port)?;
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writes = scope.spawn(|| -> Result<()> {
+            while !ended.load(Ordering::Relaxed) {
+                writer.once(&write)?;
+                thread::sleep(Duration::from_millis(2));
+            }
+            Ok(())
+        });
+        let begun = Instant::now();
+        let outcome = plugin.clients.ask(std::iter::repeat(&read), REQUESTS);
+        let took = begun.elapsed();
+        ended.store(true, Ordering::Relaxed);
+        outcome?;
+        writes.join().map_err(|_| anyhow!("the writer panicked"))??;
+        Ok(REQUESTS as f64 * READS as f64 / took.as_secs_f64())
+    })
 }
 
 /// The extension that runs the queries, and a client of it.

@@ -1,29 +1,55 @@
 //! A figure, and the bar that it has to clear.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, fs, io::ErrorKind, path::Path, sync::OnceLock};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use chrono::{SecondsFormat, Utc};
+use powernode_tests::report;
 use serde::Serialize;
+use serde_json::Value;
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figure {
     name: &'static str,
+    /// The median of the rounds, unless the figure is one of what comes late.
     value: f64,
     unit: &'static str,
+    /// The same of the other side, where there is one: measured in the same rounds, in turn.
     baseline: Option<f64>,
+    /// The median of the rounds' ratios, value over baseline.
     ratio: Option<f64>,
-    /// The distance between the quartiles: of the ratios where there are some, else of the values.
+    /// How far rounds lie apart: the upper quartile less the lower one, of the rounds' ratios where
+    /// there is a baseline, else of their values, in the unit then.
     spread: f64,
     bar: Option<String>,
     ok: bool,
+    /// When, in UTC.
+    measured_at: String,
+    /// The commit of the sources, with `-dirty` behind it where they were changed.
+    commit: Option<String>,
+    /// What else is to be said of the value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 impl Figure {
     /// A figure of its own: the median of `values`.
     pub(crate) fn of(name: &'static str, unit: &'static str, values: &[f64]) -> Self {
         let (value, spread) = (median(values), spread(values));
-        Self { name, value, unit, baseline: None, ratio: None, spread, bar: None, ok: true }
+        Self {
+            name,
+            value,
+            unit,
+            baseline: None,
+            ratio: None,
+            spread,
+            bar: None,
+            ok: true,
+            measured_at: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
+            commit: commit(),
+            note: None,
+        }
     }
 
     /// A figure beside its baseline: pairs of both, baseline first, measured in turn.
@@ -36,6 +62,32 @@ impl Figure {
             spread: spread(&ratios),
             ..Self::of(name, unit, &of(|it| it.1))
         }
+    }
+
+    /// A figure of what comes late: of both sides the value that one round of twenty exceeds.
+    pub(crate) fn late(name: &'static str, unit: &'static str, pairs: &[(f64, f64)]) -> Self {
+        let of = |pick: fn(&(f64, f64)) -> f64| {
+            quantile(&pairs.iter().map(pick).collect::<Vec<_>>(), LATE)
+        };
+        Self {
+            value: of(|it| it.1),
+            baseline: Some(of(|it| it.0)),
+            ..Self::beside(name, unit, pairs)
+        }
+    }
+
+    /// Says something more of the value.
+    #[must_use]
+    pub(crate) fn with_note(mut self, note: String) -> Self {
+        self.note = Some(note);
+        self
+    }
+
+    /// Asks that the value, whatever the ratio, be `most` at most.
+    #[must_use]
+    pub(crate) fn value_at_most(self, most: f64) -> Self {
+        let (bar, holds) = (format!("<= {most} {}", self.unit), self.value <= most);
+        self.and(&bar, holds)
     }
 
     /// Asks that the ratio, or the value where there is none, be `most` at most.
@@ -88,6 +140,14 @@ impl Figure {
     }
 }
 
+/// The part of the rounds that is not late.
+pub(crate) const LATE: f64 = 0.95;
+
+fn commit() -> Option<String> {
+    static COMMIT: OnceLock<Option<String>> = OnceLock::new();
+    COMMIT.get_or_init(report::commit).clone()
+}
+
 /// The middle one.
 pub(crate) fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
@@ -97,7 +157,7 @@ fn spread(values: &[f64]) -> f64 {
     quantile(values, 0.75) - quantile(values, 0.25)
 }
 
-fn quantile(values: &[f64], part: f64) -> f64 {
+pub(crate) fn quantile(values: &[f64], part: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let place = part * sorted.len().saturating_sub(1) as f64;
@@ -128,18 +188,42 @@ pub(crate) fn table(figures: &[Figure]) -> String {
             number(it.ratio),
             it.spread,
         );
-        let _ = writeln!(table, "{}", line.trim_end());
+        let note = it.note.as_ref().map_or_else(String::new, |it| format!("  ({it})"));
+        let _ = writeln!(table, "{}", (line + &note).trim_end());
     }
     table
 }
 
-/// Writes all figures as JSON.
+/// Writes figures as JSON: each takes the place of the one of its name, and those of other names stay.
+///
+/// # Errors
+///
+/// The file system's; and when there is a file that is no list of figures, which stays as it is.
 pub(crate) fn write(figures: &[Figure], path: &Path) -> Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    fs::write(path, serde_json::to_string_pretty(figures)? + "\n")?;
-    Ok(())
+    let place = path.display();
+    let before: Vec<Value> = match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .with_context(|| format!("`{place}` is no list of figures; remove it"))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{place}`")),
+    };
+    let new = path.with_extension("json.new");
+    fs::write(&new, serde_json::to_string_pretty(&merged(before, figures)?)? + "\n")?;
+    Ok(fs::rename(new, path)?)
+}
+
+fn merged(mut all: Vec<Value>, figures: &[Figure]) -> Result<Vec<Value>> {
+    for figure in figures {
+        let new = serde_json::to_value(figure)?;
+        match all.iter_mut().find(|it| it["name"] == figure.name) {
+            Some(old) => *old = new,
+            None => all.push(new),
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -166,5 +250,33 @@ mod tests {
     fn quartiles_lie_between_values() {
         assert_eq!(spread(&[1.0, 2.0, 3.0, 4.0]), 1.5);
         assert_eq!(median(&[4.0, 1.0]), 2.5);
+    }
+
+    #[test]
+    fn a_later_figure_takes_the_place_of_its_name_and_of_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bench/summary.json");
+        let shown = || -> Vec<String> {
+            let all: Vec<Value> = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            assert!(all.iter().all(|it| it["measured_at"].is_string()), "{all:?}");
+            all.iter().map(|it| format!("{} {}", it["name"], it["value"])).collect()
+        };
+        let of = |name, value| Figure::of(name, "ns", &[value]);
+        write(&[of("a", 1.0), of("b", 2.0)], &path).unwrap();
+        write(&[of("b", 3.0), of("c", 4.0)], &path).unwrap();
+        assert_eq!(shown(), [r#""a" 1.0"#, r#""b" 3.0"#, r#""c" 4.0"#]);
+
+        fs::write(&path, "half a lis").unwrap();
+        assert!(write(&[of("a", 1.0)], &path).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "half a lis");
+    }
+
+    #[test]
+    fn what_comes_late_is_judged_by_its_value() {
+        let pairs: Vec<_> = (0..=100).map(|it| (10.0, f64::from(it))).collect();
+        let figure = Figure::late("it", "ms", &pairs);
+        assert_eq!((figure.value, figure.baseline, figure.ratio), (95.0, Some(10.0), Some(5.0)));
+        assert!(figure.clone().value_at_most(95.0).ok);
+        assert!(!figure.value_at_most(94.0).ok);
     }
 }

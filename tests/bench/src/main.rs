@@ -9,6 +9,7 @@
 mod abi;
 mod backup;
 mod boot;
+mod cli;
 mod database;
 mod figure;
 mod gate;
@@ -25,7 +26,7 @@ mod toggle;
 
 use std::{env, process::ExitCode};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use powernode::package::PROBE_COMMAND;
 use powernode_tests::artefacts;
 
@@ -45,6 +46,7 @@ const ALL: &[(&str, Measure)] = &[
     ("lists", lists::measure),
     ("migrate", migrate::measure),
     ("backup", backup::measure),
+    ("cli", cli::measure),
 ];
 
 fn main() -> ExitCode {
@@ -72,8 +74,13 @@ fn run(names: &[String]) -> Result<ExitCode> {
         let (_, measure) = ALL.iter().find(|(name, _)| name == group).context("no such group")?;
         return measure().map(|_| ExitCode::SUCCESS);
     }
+    if let Some(unknown) = names.iter().find(|it| ALL.iter().all(|(name, _)| name != it)) {
+        let all: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
+        bail!("no group `{unknown}`; there are {}", all.join(", "));
+    }
     let chosen =
         ALL.iter().filter(|(name, _)| names.is_empty() || names.iter().any(|it| it == name));
+    let path = artefacts::target().join("bench/summary.json");
     let mut figures = Vec::new();
     let mut missed = Vec::new();
     for (name, measure) in chosen {
@@ -82,10 +89,10 @@ fn run(names: &[String]) -> Result<ExitCode> {
         if measured.iter().any(Figure::is_missed) {
             missed.push(*name);
         }
+        // At once: what comes after may fail, or be interrupted.
+        figure::write(&measured, &path)?;
         figures.extend(measured);
     }
-    let path = artefacts::target().join("bench/summary.json");
-    figure::write(&figures, &path)?;
     println!("{}\n{}", figure::table(&figures), path.display());
     let names: Vec<_> = figures.iter().filter(|it| it.is_missed()).map(Figure::name).collect();
     if !names.is_empty() {

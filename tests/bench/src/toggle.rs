@@ -1,4 +1,5 @@
-//! From the order to switch an extension off to the answer, after which no request is admitted.
+//! From the order to switch an extension off to the answer, after which no request is admitted;
+//! beside what it takes to look at the extension.
 
 use std::{
     sync::{
@@ -18,6 +19,7 @@ use crate::{figure::Figure, place};
 const TOGGLES: usize = 50;
 const CLIENTS: usize = 2;
 const FLAG: &str = "/api/v1/admin/extensions/fixture-000/flag";
+const SHOWN: &str = "/api/v1/admin/extensions/fixture-000";
 const ROUTE: &str = "/api/v1/fixture-000/small";
 
 pub(crate) fn measure() -> Result<Vec<Figure>> {
@@ -53,10 +55,15 @@ pub(crate) fn measure() -> Result<Vec<Figure>> {
             for _ in 0..TOGGLES {
                 pause();
                 let begun = Instant::now();
+                let answer = operator.get(SHOWN)?;
+                let looked = begun.elapsed();
+                ensure!(answer.status == 200, "{}", answer.text());
+                let begun = Instant::now();
                 let answer = operator.put(FLAG, &json!({ "enabled": false }))?;
                 let acknowledged = Instant::now();
                 ensure!(answer.status == 200, "{}", answer.text());
-                times.push((acknowledged - begun).as_secs_f64() * 1e6);
+                let took = acknowledged - begun;
+                times.push((looked.as_secs_f64() * 1e6, took.as_secs_f64() * 1e6));
                 pause();
                 let end = Instant::now();
                 let answer = operator.put(FLAG, &json!({ "enabled": true }))?;
@@ -76,5 +83,7 @@ pub(crate) fn measure() -> Result<Vec<Figure>> {
         .iter()
         .filter(|(sent, answered)| closed.iter().any(|(from, to)| sent >= from && answered <= to));
     let late = late.count();
-    Ok(vec![Figure::of("toggle_latency_us", "us", &times).and("none admitted after", late == 0)])
+    Ok(vec![
+        Figure::beside("toggle_latency_us", "us", &times).and("none admitted after", late == 0),
+    ])
 }
