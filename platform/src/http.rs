@@ -29,6 +29,7 @@ pub mod limits;
 pub mod meters;
 pub mod openapi;
 pub mod page;
+mod path;
 mod query;
 pub mod request;
 pub mod request_id;
@@ -164,21 +165,26 @@ fn app(
         .wrap(from_fn(request_id::middleware))
 }
 
-/// Counts requests by address before anything else is done for them, and measures all of them.
+/// Counts requests by address before anything else is done for them, reads their paths, and measures all of them.
 async fn measured<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     let begun = Instant::now();
     let platform = request.app_data::<Data<Platform>>().cloned();
     let context = Context::of(request.request());
-    let quota = platform.as_deref().and_then(|it| {
+    let names_something = path::settle(&mut request);
+    let is_probe = core::PROBES.contains(&request.match_info().as_str());
+    let quota = platform.as_deref().filter(|_| !is_probe).and_then(|it| {
         it.limits.count(Sender::Address(context.address?), it.access.clock().at(begun))
     });
-    if let Some(quota) = quota.filter(|it| it.exceeded) {
-        let refusal = ApiError::rate_limited(quota.reset_in);
+    let refusal = match quota.filter(|it| it.exceeded) {
+        Some(quota) => Some(ApiError::rate_limited(quota.reset_in)),
+        None => (!names_something).then(|| ApiError::not_found("path")),
+    };
+    if let Some(refusal) = refusal {
         let mut response = request.error_response(refusal).map_into_right_body();
-        quota.write(response.headers_mut());
+        quota.into_iter().for_each(|it| it.write(response.headers_mut()));
         if let Some(platform) = platform {
             let status = response.status().as_u16();
             platform.meters.observe(None, status, begun.elapsed());

@@ -339,3 +339,20 @@ fn a_tokens_limit_holds_on_an_extensions_routes_and_is_shown() {
     }
     assert!(third.header("retry-after").is_some());
 }
+
+#[test]
+fn a_probe_is_neither_limited_nor_counted() {
+    let setup = Setup::new().unwrap();
+    let instance = setup.with_setting("limits.per_address", "40").start().unwrap();
+    let get = |path: &str| instance.anonymous().get(path).unwrap();
+    for _ in 0..50 {
+        for path in ["/healthz", "/readyz", "/metrics", "/healthz/"] {
+            let answer = get(path);
+            assert_eq!((answer.status, answer.header("x-ratelimit-limit")), (200, None), "{path}");
+        }
+    }
+    let first = get("/api/v1/config");
+    assert_eq!((first.status, first.header("x-ratelimit-remaining")), (200, Some("39")));
+    assert!((0..50).any(|_| get("/api/v1/config").failure() == "429 RATE_LIMITED"));
+    assert_eq!(get("/readyz").status, 200);
+}

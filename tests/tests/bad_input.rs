@@ -49,6 +49,38 @@ fn an_unknown_path_is_404() {
     operator(&instance, "GET /%ff%fe", "404 NOT_FOUND");
 }
 
+/// Both kinds of route read a path by one rule.
+#[test]
+fn an_escaped_path_and_a_slash_at_its_end_are_as_good_as_the_plain_one() {
+    let instance = instance();
+    let status = |path: &str| instance.operator().get(path).unwrap().status;
+    for path in [
+        ["/api/v1/config", "/api/v1/fixture-000/ok"],
+        ["/api/v1/config/", "/api/v1/fixture-000/ok/"],
+        ["/%61pi/v1/c%6Fnfig", "/api/v1/fixture%2D000/%6fk"],
+        ["/api/v1/admin/flags/", "/api/v1/fixture-000/notes/?page=1"],
+        ["/api/v1/admin/flags/fixture%5F000_mode/", "/api/v1/fixture%2d000/notes/"],
+    ]
+    .concat()
+    {
+        assert_eq!(status(path), 200, "{path}");
+    }
+    for path in [
+        ["/api/v1/config//", "/api/v1/fixture-000/ok//"],
+        ["/api/v1%2Fconfig", "/api/v1/fixture-000%2Fok"],
+        ["/api/v1/config%2F", "/api/v1/fixture-000/ok%2F"],
+        ["/api/v1/conf%69", "/api/v1/fixture-000/%6fkk"],
+        ["/api/v1/config%", "/api/v1/fixture-000/ok%"],
+        ["/api/v1/c%zznfig", "/api/v1/fixture-000/o%zz"],
+        ["/api/v1/admin/flags/%ff", "/api/v1/fixture-000/%ff"],
+        ["/api/v1/admin/flags/a%00b", "/api/v1/fixture-000/%00"],
+    ]
+    .concat()
+    {
+        operator(&instance, &format!("GET {path}"), "404 NOT_FOUND");
+    }
+}
+
 #[test]
 fn a_wrong_method_is_405_and_names_the_right_ones() {
     let instance = instance();

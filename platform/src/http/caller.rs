@@ -75,14 +75,11 @@ impl FromRequest for Caller {
             if let Asks::Permission(permission) = Asks::of(&request) {
                 caller.require(permission)?;
             }
-            let uri = request.uri();
-            let holds_nul = |it: &str| it.contains("%00");
-            match (holds_nul(uri.path()), uri.query().is_some_and(holds_nul)) {
+            if request.query_string().contains("%00") {
                 // No database keeps such a text.
-                (true, _) => Err(ApiError::not_found("path")),
-                (_, true) => Err(ApiError::invalid("query", "must hold no NUL")),
-                _ => Ok(caller),
+                return Err(ApiError::invalid("query", "must hold no NUL"));
             }
+            Ok(caller)
         })
     }
 }

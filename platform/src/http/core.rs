@@ -29,6 +29,9 @@ static BUSINESS: Predicate = Predicate {
     refusal: "Advanced reporting requires the business extension",
 };
 
+/// What watches the platform asks these: no limit counts it, and none refuses it.
+pub(super) const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// They, but for the operator's.
 pub(super) fn table() -> Vec<CoreRoute> {
     vec![

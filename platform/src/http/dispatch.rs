@@ -54,7 +54,7 @@ pub async fn dispatch(
 ) -> Result<HttpResponse, ApiError> {
     let begun = Instant::now();
     let context = Context::of(&request);
-    let path = request.uri().path();
+    let path = request.match_info().as_str();
     let found = platform.table.load().find(request.method(), path);
     let Found { mounted, values } = found.map_err(|it| missing(it, path, &platform, &context))?;
     context.owner.set(Some(mounted.index));

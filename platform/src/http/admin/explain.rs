@@ -13,7 +13,7 @@ use crate::{
         dispatch::{Missing, left_out},
         envelope,
         error::ApiError,
-        query,
+        path, query,
         route::{self, Asks, CoreRoute, Facts, Predicate, get},
         state::Platform,
     },
@@ -108,6 +108,11 @@ async fn explain(
     }
     let actor = account.map(|it| Actor::of_account(ActorId::account(it)));
     let path = path.split('?').next().unwrap_or_default();
+    let Some(path) = path::read(path) else {
+        let reason = "no request can have such a path: it is no text";
+        return Ok(envelope::ok(Explained::nothing(reason.to_owned())));
+    };
+    let path = path.as_str();
     // In the order in which a request is offered to them.
     let missing = match route::find(&method, path) {
         Ok(facts) => return Ok(envelope::ok(Explained::core(facts, &platform.gate))),

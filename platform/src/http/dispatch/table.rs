@@ -1,11 +1,11 @@
 //! The routes of all extensions in one tree; looking one up costs the length of the path, whatever their number.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use actix_web::http::Method;
 use matchit::{InsertError, Router};
 
-use crate::registry::Mounted;
+use crate::{http::path::decode, registry::Mounted};
 
 /// The routes of all extensions.
 #[derive(Default)]
@@ -86,6 +86,13 @@ impl Table {
             pattern: mounted.mount.pattern.clone(),
             cause,
         };
+        // No request would ever come to it.
+        if pattern.contains('%') {
+            return Err(conflict("a pattern is text: write `é`, not `%C3%A9`".to_owned()));
+        }
+        if pattern.ends_with('/') {
+            return Err(conflict("it ends with a slash, which is as good as none".to_owned()));
+        }
         let at = match known.get(pattern) {
             Some(at) => *at,
             None => {
@@ -113,16 +120,12 @@ impl Table {
         Ok(())
     }
 
-    /// Finds the route of a path, percent-encoded as it arrived; `HEAD` is answered by `GET`.
+    /// Finds the route of a path as `http/path.rs` reads it; `HEAD` is answered by `GET`.
     ///
     /// # Errors
     ///
     /// [`Missing`].
     pub fn find(&self, method: &Method, path: &str) -> Result<Found, Missing> {
-        let path = match path.strip_suffix('/') {
-            Some(shorter) if !shorter.is_empty() => shorter,
-            _ => path,
-        };
         let matched = self.tree.at(path).map_err(|_| Missing::Path)?;
         let methods = self.paths.get(*matched.value).ok_or(Missing::Path)?;
         let wanted = if *method == Method::HEAD { &Method::GET } else { method };
@@ -158,26 +161,6 @@ fn spellings(pattern: &str, slug: &str) -> Vec<String> {
         spellings.push(format!("{prefix}{rest}"));
     }
     spellings
-}
-
-/// Decodes `%41`; nothing where the bytes are not UTF-8.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
-        return Some(Cow::Borrowed(text));
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        if *first == b'%' {
-            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = after.get(2..)?;
-        } else {
-            bytes.push(*first);
-        }
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 impl fmt::Debug for Table {
