@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use diesel::{Connection as _, connection::SimpleConnection as _};
+use powernode_plugin_api::db::RunError;
 use powernode_tests::{
     library::{Build, Library, Package},
     postgres::Cluster,
@@ -81,10 +82,31 @@ fn on_sqlite() -> Result<Vec<Figure>> {
         };
         figures.push(beside(figure, times, (name, writes), native, &mut plugin)?);
     }
-    let hops = (0..ROUNDS).map(|_| plugin.took("GET", "hop", "", HOPS));
-    let hops = hops.map(|it| it.map(|it| it / HOPS as f64 / 1e3)).collect::<Result<Vec<_>>>()?;
-    figures.push(Figure::of("db_run_hop_us", "us", &hops));
+    figures.push(hop(&mut plugin)?);
     Ok(figures)
+}
+
+/// A job that does nothing, of an extension beside one of the program itself: the way there and back.
+fn hop(plugin: &mut Plugin) -> Result<Figure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let each = |nanoseconds: f64| nanoseconds / HOPS as f64 / 1e3;
+    let mut pairs = Vec::new();
+    for round in 0..=ROUNDS {
+        let db = &plugin.place.booted.core.db;
+        let begun = Instant::now();
+        runtime.block_on(async {
+            for _ in 0..HOPS {
+                db.read(|_| Ok::<_, RunError>(())).await?;
+            }
+            Ok::<_, RunError>(())
+        })?;
+        let own = begun.elapsed().as_secs_f64() * 1e9;
+        let across = plugin.took("GET", "hop", "", HOPS)?;
+        if round > 0 {
+            pairs.push((each(own), each(across)));
+        }
+    }
+    Ok(Figure::beside("db_run_hop_us", "us", &pairs))
 }
 
 fn on_postgres(cluster: &Cluster) -> Result<Vec<Figure>> {

@@ -169,7 +169,7 @@ pub(crate) fn quantile(values: &[f64], part: f64) -> f64 {
 /// All figures as a table.
 pub(crate) fn table(figures: &[Figure]) -> String {
     let mut table = format!(
-        "{:<26}{:>12} {:<6}{:>12}{:>8}{:>9}  bar\n",
+        "{:<26}{:>12} {:<6}{:>12}{:>8}{:>11}  bar\n",
         "name", "value", "unit", "baseline", "ratio", "spread"
     );
     for it in figures {
@@ -180,7 +180,7 @@ pub(crate) fn table(figures: &[Figure]) -> String {
             (Some(bar), false) => format!("{bar}  MISSED"),
         };
         let line = format!(
-            "{:<26}{:>12.2} {:<6}{:>12}{:>8}{:>9.3}  {verdict}",
+            "{:<26}{:>12.2} {:<6}{:>12}{:>8}{:>11.3}  {verdict}",
             it.name,
             it.value,
             it.unit,
