@@ -12,6 +12,7 @@ use actix_web::{
     App, HttpServer,
     body::{EitherBody, MessageBody},
     dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
+    error::InternalError,
     middleware::{Next, from_fn},
     web::{self, Data},
 };
@@ -20,6 +21,7 @@ use socket2::{Domain, Socket, Type};
 pub mod admin;
 pub mod body;
 pub mod caller;
+mod chunked;
 pub mod context;
 pub mod core;
 pub mod dispatch;
@@ -191,7 +193,16 @@ async fn measured<B: MessageBody + 'static>(
         }
         return Ok(response);
     }
-    let mut response = next.call(request).await?.map_into_left_body();
+    let Ok(answered) = chunked::answered(request, next).await else {
+        let response = request_id::respond(&ApiError::malformed_body(), &context.id);
+        if let Some(platform) = platform {
+            let status = response.status().as_u16();
+            platform.meters.observe(context.owner.get(), status, begun.elapsed());
+        }
+        // The request is gone, and with it what a response of a service is made of.
+        return Err(InternalError::from_response("the body is malformed", response).into());
+    };
+    let mut response = answered?.map_into_left_body();
     let quota = context.quota.get().or(quota);
     quota.into_iter().for_each(|it| it.write(response.headers_mut()));
     if let Some(platform) = platform {

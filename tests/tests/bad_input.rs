@@ -131,6 +131,78 @@ fn a_body_that_is_too_slow_is_408() {
     }
 }
 
+/// Core and extension, with a token and for anybody; in one piece, after the head, and after a good chunk.
+#[test]
+fn a_body_in_chunks_that_are_none_is_400() {
+    let instance = instance();
+    let routes = [
+        "PUT /api/v1/admin/extensions/fixture-000/flag",
+        "POST /api/v1/admin/tokens",
+        "POST /api/v1/fixture-000/orders",
+        "POST /api/v1/fixture-000/raw",
+        "POST /api/v1/fixture-000/chunks",
+    ];
+    let bodies = [
+        "zz\r\n{}\r\n0\r\n\r\n",
+        "2\r\n{}0\r\n\r\n",
+        "2\r\n{}x\r\n",
+        "2 x\r\n{}\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\n{}\r\n",
+        "\r\n{}\r\n",
+        "2\n{}\n0\n\n",
+    ];
+    for route in routes {
+        for body in bodies {
+            for pieces in 0..3 {
+                let case = format!("{route} <- {body:?} in {pieces}");
+                let id = format!("chunks-{pieces}");
+                let mut raw = instance.raw().unwrap();
+                let token = instance.token().unwrap();
+                let head = format!(
+                    "{route} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+                     x-request-id: {id}\r\ncontent-type: application/json\r\n\
+                     transfer-encoding: chunked\r\n\r\n"
+                );
+                match pieces {
+                    0 => raw.send(head + body).unwrap(),
+                    1 => {
+                        raw.send(head).unwrap();
+                        raw.send(body).unwrap();
+                    }
+                    _ => {
+                        raw.send(head + "1\r\n \r\n").unwrap();
+                        raw.send(body).unwrap();
+                    }
+                }
+                let answer = raw.answer(SOON).map_err(|error| format!("{case}: {error}")).unwrap();
+                assert_eq!(answer.failure(), "400 BODY_MALFORMED", "{case}");
+                assert_eq!(answer.header("x-request-id"), Some(id.as_str()), "{case}");
+                assert_eq!(answer.json()["request_id"], id, "{case}");
+                assert!(raw.is_closed_within(SOON), "{case}");
+            }
+        }
+    }
+    assert_eq!(instance.anonymous().get("/api/v1/fixture-000/ok").unwrap().status, 200);
+}
+
+#[test]
+fn a_body_in_good_chunks_arrives_whole_however_it_is_cut() {
+    let instance = instance();
+    let body = "x".repeat(1500);
+    let (first, rest) = body.split_at(700);
+    let chunked = format!("2bc\r\n{first}\r\n320;note=1\r\n{rest}\r\n0\r\n\r\n");
+    for size in [1, 7, 500, 5000] {
+        let mut raw = instance.raw().unwrap();
+        let head = "POST /api/v1/fixture-000/relay HTTP/1.1\r\nhost: x\r\n\
+                    transfer-encoding: chunked\r\n\r\n";
+        raw.send(head).unwrap();
+        for piece in chunked.as_bytes().chunks(size) {
+            raw.send(piece).unwrap();
+        }
+        assert_eq!(raw.answer(SOON).unwrap().text(), body, "in pieces of {size}");
+    }
+}
+
 #[test]
 fn a_head_that_is_too_slow_ends_the_connection() {
     let instance = instance();
@@ -163,12 +235,42 @@ fn is_connected(from: u16, to: u16) -> bool {
     })
 }
 
+/// What is no request never reaches the platform: the parser answers with a bare status, and closes.
 #[test]
-fn bytes_that_are_no_http_end_the_connection() {
+fn what_is_no_request_is_answered_with_a_bare_status() {
     let instance = instance();
-    let mut raw = instance.raw().unwrap();
-    raw.send("\u{16}\u{3}\u{1} this is no request\r\n\r\n").unwrap();
-    assert!(raw.is_closed_within(SOON));
+    let long = "x".repeat(200_000);
+    let many = "x: y\r\n".repeat(200);
+    let chunked = "transfer-encoding: chunked\r\n";
+    for (request, expected) in [
+        ("\u{16}\u{3}\u{1} this is no request\r\n\r\n".to_owned(), 400),
+        ("GET /healthz HTTP/9.9\r\nhost: x\r\n\r\n".to_owned(), 400),
+        ("GET /healthz\r\n\r\n".to_owned(), 400),
+        ("GET /healthz HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("GET /healthz HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n".to_owned(), 400),
+        ("GET /healthz HTTP/1.1\r\nhost : x\r\n\r\n".to_owned(), 400),
+        (format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), 431),
+        (format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {long}\r\n\r\n"), 431),
+        (format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{many}\r\n"), 431),
+        (format!("POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n{chunked}\r\n"), 400),
+        (format!("POST /a HTTP/1.1\r\nhost: x\r\n{chunked}{chunked}\r\n"), 400),
+        (
+            "POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n"
+                .to_owned(),
+            400,
+        ),
+        ("POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n".to_owned(), 400),
+    ] {
+        let case: String = request.chars().take(80).collect();
+        let mut raw = instance.raw().unwrap();
+        raw.send(&request).unwrap();
+        let answer = raw.answer(SOON).map_err(|error| format!("{case}: {error}")).unwrap();
+        assert_eq!((answer.status, answer.text().as_str()), (expected, ""), "{case}");
+        assert!(raw.is_closed_within(SOON), "{case}");
+    }
+    // A long path that is still a request has the envelope.
+    let long = "x".repeat(20_000);
+    operator(&instance, &format!("GET /{long}"), "404 NOT_FOUND");
     assert_eq!(instance.anonymous().get("/healthz").unwrap().status, 200);
 }
 

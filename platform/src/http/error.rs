@@ -6,7 +6,7 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use powernode_plugin_api::db::RunError;
@@ -113,6 +113,13 @@ impl ApiError {
     pub fn unsupported_media_type() -> Self {
         let message = "the body must be application/json";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
+    }
+
+    /// The body comes in chunks that are none.
+    pub fn malformed_body() -> Self {
+        let message = "the body is no sequence of chunks";
+        Self::new(StatusCode::BAD_REQUEST, "BODY_MALFORMED", message)
+            .with_header(CONNECTION, "close")
     }
 
     /// The body is too large.

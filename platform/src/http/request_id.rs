@@ -6,7 +6,7 @@ use actix_web::{
     Error, HttpMessage as _, HttpResponse,
     body::{BoxBody, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{HeaderName, HeaderValue},
+    http::header::{HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
     web::Data,
 };
@@ -52,10 +52,21 @@ pub async fn middleware<B: MessageBody + 'static>(
         }
         None => response.map_into_left_body(),
     };
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(HEADER, value);
-    }
+    mark(response.headers_mut(), &id);
     Ok(response)
+}
+
+/// The response of a failure that no service answers, with its id.
+pub(super) fn respond(error: &ApiError, id: &str) -> HttpResponse {
+    let mut response = error.respond(id);
+    mark(response.headers_mut(), id);
+    response
+}
+
+fn mark(headers: &mut HeaderMap, id: &str) {
+    if let Ok(value) = HeaderValue::from_str(id) {
+        headers.insert(HEADER, value);
+    }
 }
 
 /// The envelope of any error, actix's own among them.
