@@ -20,10 +20,10 @@ use self::extensions::{LoadSettings, Running};
 use crate::{
     access::permissions,
     audit::By,
-    config::Settings,
+    config::{Origin, Settings},
     db::{Confinement, DatabaseSettings, DbOpenError, Durability, Engine},
     gate::{FlagError, FlagStore, Gate, Groups, Installed, Seen, StateFile},
-    manifest::Manifest,
+    manifest::{Manifest, Slug},
     migrator::{MigrationError, Migrator},
     registry::{Entry, Registry, State, quarantine, report},
     services::{
@@ -56,6 +56,16 @@ pub enum BootError {
     /// The master key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The directory of extensions, which somebody named.
+    #[error(
+        "there is no extensions directory `{}` (`extensions.dir`, {origin}): make it, or name the right one", path.display()
+    )]
+    Extensions {
+        /// The directory.
+        path: PathBuf,
+        /// Who named it.
+        origin: Origin,
+    },
     /// The flags.
     #[error("cannot read the flags")]
     Flags(#[from] FlagError),
@@ -160,6 +170,7 @@ fn on(engine: Engine, settings: &Settings) -> Core {
 ///
 /// [`BootError`] of the core alone; an extension's is in the registry.
 pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Booted, BootError> {
+    is_there(settings)?;
     let key = key::settled(settings, &core.db, handle)?;
     let facts = Facts::read(&core, settings, handle, key)?;
     let load = facts.load(settings, &settings.data);
@@ -191,6 +202,22 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
     }
     let links = loaded.entries.iter().map(|it| LinkKey::new(&facts.key, &it.slug)).collect();
     Ok(Booted { core, registry: loaded, tasks, metrics, links })
+}
+
+/// Whether the directory of extensions is there, where somebody named it; without any, this is core mode.
+fn is_there(settings: &Settings) -> Result<(), BootError> {
+    let path = &settings.extensions.dir;
+    // What is there and cannot be read is refused with its reason.
+    if !matches!(path.try_exists(), Ok(false)) {
+        return Ok(());
+    }
+    match settings.origin("extensions.dir") {
+        None | Some(Origin::Default) => {
+            tracing::info!("There is no extensions directory `{}`: core mode", path.display());
+            Ok(())
+        }
+        Some(origin) => Err(BootError::Extensions { path: path.clone(), origin: origin.clone() }),
+    }
 }
 
 /// What is known before anything is loaded.
@@ -310,7 +337,8 @@ fn installed(entries: &[Entry], quarantined: &BTreeMap<String, String>) -> Vec<I
             let needs = manifest.into_iter().flat_map(|it| &it.dependencies);
             Installed {
                 slug: entry.slug.clone(),
-                flag: manifest.map(Manifest::flag).unwrap_or_default(),
+                // An extension has no other flag than that of its slug.
+                flag: entry.slug.parse::<Slug>().map(|it| it.flag()).unwrap_or_default(),
                 loaded: match (&entry.state, &entry.refusal) {
                     (State::Started, _) => Ok(()),
                     (_, Some(refusal)) => Err(refusal.to_string()),

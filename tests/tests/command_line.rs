@@ -242,8 +242,7 @@ fn a_plan_writes_nothing_where_nothing_is() {
     }
     // An empty directory stays empty; of a platform that ran, each file stays as it is.
     std::fs::create_dir(&data).unwrap();
-    let owner = std::fs::metadata(setup.data()).unwrap();
-    std::os::unix::fs::chown(&data, Some(owner.uid()), Some(owner.gid())).unwrap();
+    owned(&setup, &data);
     said(&setup, &["migrate", "--dry-run"]);
     assert_eq!(files(&data), []);
     assert_eq!(said(&setup, &["migrate"]).code, Some(0));
@@ -302,6 +301,87 @@ fn rows_keys_and_backups_are_their_users_alone() {
     let said = stopped.setup().cli(&words).unwrap();
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(mode(&data.join("powernode.db")), 0o600);
+}
+
+/// Makes something as the one who runs the platform, so that it is trusted.
+fn owned(setup: &Setup, path: &Path) {
+    let owner = std::fs::metadata(setup.data()).unwrap();
+    std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+}
+
+#[test]
+fn an_extensions_directory_that_was_named_must_be_there() {
+    let none = |setup: &Setup| setup.directory().join("none").display().to_string();
+    let mut setup = Setup::new().unwrap();
+    setup.set("extensions.dir", &none(&setup));
+    for words in [&["serve", "--port", "0"][..], &["migrate"]] {
+        let said = said(&setup, words);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.stderr.contains(&none(&setup)) && said.stderr.contains("flag"), "{said:?}");
+    }
+    let listed = said(&setup, &["ext", "list"]);
+    assert!(listed.stdout.contains(&none(&setup)), "{listed:?}");
+}
+
+#[test]
+fn a_directory_without_a_manifest_is_told_and_files_are_not() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    for name in ["remains", ".hidden", "private"] {
+        std::fs::create_dir(setup.extensions().join(name)).unwrap();
+        owned(&setup, &setup.extensions().join(name));
+    }
+    std::fs::write(setup.extensions().join("README.md"), "x").unwrap();
+    let slugs = |listed: &serde_json::Value| -> Vec<String> {
+        let rows = listed["extensions"].as_array().unwrap().iter();
+        rows.map(|it| format!("{} {}", it["slug"], it["reason"]["code"])).collect()
+    };
+    let expected = ["\"fixture-000\" null", "\"remains\" \"no_manifest\""];
+    let instance = setup.start().unwrap();
+    assert_eq!(slugs(&said_json(instance.setup(), &["ext", "list"])), expected);
+    assert!(instance.log().contains("`remains` stays out"), "{}", instance.log());
+    let answer = instance.operator().get("/api/v1/admin/extensions/remains").unwrap();
+    assert_eq!(answer.data()["reason"]["code"], "no_manifest", "{answer:?}");
+    let status = instance.anonymous().get("/api/v1/fixture-000/ok").unwrap().status;
+    assert_eq!(status, 200, "it stands in nobody's way");
+}
+
+#[test]
+fn what_is_known_of_an_unreadable_extension_is_said() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    let stopped = instance.stop().unwrap();
+    let path = stopped.setup().extensions().join("fixture-000/extension.json");
+    std::fs::write(path, "{ name:").unwrap();
+    let check = |setup: &Setup| {
+        let why = said(setup, &["ext", "why", "fixture-000"]);
+        assert_eq!(why.code, Some(3), "{why:?}");
+        for part in ["extension.json", "not JSON", "`fixture_000_mode` is on"] {
+            assert!(why.stdout.contains(part), "{part}: {why:?}");
+        }
+        assert!(!why.stdout.contains("``"), "{why:?}");
+    };
+    let instance = stopped.start().unwrap();
+    check(instance.setup());
+    let stopped = instance.stop().unwrap();
+    check(stopped.setup());
+}
+
+#[test]
+fn an_extension_is_shown_for_people() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    let running = said(instance.setup(), &["ext", "show", "fixture-000"]);
+    let stopped = instance.stop().unwrap();
+    for said in [running, said(stopped.setup(), &["ext", "show", "fixture-000"])] {
+        for part in [
+            "fixture-000 1.0.0",
+            "started",
+            "fixture_000.read",
+            "GET /api/v1/fixture-000/ok",
+            "is on",
+        ] {
+            assert!(said.stdout.contains(part), "{part}: {said:?}");
+        }
+        assert!(serde_json::from_str::<serde_json::Value>(&said.stdout).is_err());
+    }
 }
 
 #[test]

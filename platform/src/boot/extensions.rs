@@ -114,6 +114,14 @@ pub fn load(
     migrator: &Migrator,
     host: &dyn Fn(&Manifest) -> Option<HostObject>,
 ) -> Running {
+    for entry in &planned.entries {
+        if let Some(refusal) = entry.refusal.as_ref().filter(|_| entry.state == State::Failed) {
+            stays_out(&entry.slug, refusal);
+        }
+        for warning in &entry.warnings {
+            tracing::warn!(extension = %entry.slug, "Extension `{}`: {warning}", entry.slug);
+        }
+    }
     let mut running = Running::default();
     let mut loading = open(planned, settings, host, &mut running);
     planned.migrate(&mut loading, migrator);
@@ -129,6 +137,10 @@ pub fn migrations(
 ) -> Vec<ExtensionMigrations> {
     let mut loading = open(planned, settings, host, &mut Running::default());
     planned.sources(&mut loading)
+}
+
+fn stays_out(slug: &str, refusal: &Refusal) {
+    tracing::error!(extension = %slug, code = %refusal.code, "Extension `{slug}` stays out: {refusal}");
 }
 
 /// Opens the libraries in their order.
@@ -208,7 +220,7 @@ impl Planned {
     fn refuse(&mut self, at: usize, refusal: Refusal) {
         let Some(entry) = self.entries.get_mut(at) else { return };
         let slug = entry.slug.clone();
-        tracing::error!(extension = %slug, code = %refusal.code, "Extension `{slug}` stays out: {refusal}");
+        stays_out(&slug, &refusal);
         entry.refuse(refusal.clone());
         let Some(cause) = entry.manifest.as_ref().map(|it| it.slug.clone()) else { return };
         let reason = Reason::behind(&cause, &Reason::Broken(refusal));

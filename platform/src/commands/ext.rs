@@ -149,12 +149,21 @@ impl Ext {
             Self::Stage(_) => {}
             Self::List => {
                 let rows = extensions.list()?;
-                output.answer(&json!({ "extensions": rows }), || list(&rows))?;
+                let missing = !settings.extensions.dir.exists();
+                let warning = missing.then(|| {
+                    format!(
+                        "there is no extensions directory `{}`",
+                        settings.extensions.dir.display()
+                    )
+                });
+                output.answer(&json!({ "extensions": rows, "warning": warning }), || {
+                    let warning = warning.iter().map(|it| format!("{}: {it}\n", warn("warning")));
+                    warning.chain([list(&rows)]).collect()
+                })?;
             }
             Self::Show { slug } => {
                 let value = find(&slug)?;
-                output
-                    .answer(&value, || serde_json::to_string_pretty(&value).unwrap_or_default())?;
+                output.answer(&value, || show(&value))?;
             }
             Self::Why { what, method } => {
                 let (value, yes) = if what.starts_with('/') {
@@ -235,6 +244,50 @@ fn list(rows: &[Value]) -> String {
         })
         .collect();
     table(&["EXTENSION", "VERSION", "STATE", "", "WHY"], &rows)
+}
+
+/// What is known of one, and then its gates.
+fn show(value: &Value) -> String {
+    let it = &value["extension"];
+    let mut lines =
+        vec![[&it["slug"], &it["version"], &it["name"]].map(text).join(" ").trim().to_owned()];
+    let mut row = |name: &str, values: Vec<String>| {
+        let values = values.iter().filter(|it| !it.is_empty());
+        let names = std::iter::once(name).chain(std::iter::repeat(""));
+        lines.extend(names.zip(values).map(|(name, value)| format!("  {name:<12}  {value}")));
+    };
+    let (manifest, library, brings) = (&it["manifest"], &it["library"], &it["contributions"]);
+    row("state", vec![text(&it["state"])]);
+    row("stays out", vec![text(&it["reason"]["message"])]);
+    row("warning", texts(&it["warnings"]));
+    row("description", vec![text(&manifest["description"])]);
+    row("directory", vec![text(&it["directory"])]);
+    row("license", vec![text(&manifest["license"])]);
+    row("library", vec![text(&library["sha256"])]);
+    let built = ["target", "profile", "rustc", "sdk", "abi"].map(|it| (it, text(&library[it])));
+    let built = built.iter().filter(|it| !it.1.is_empty()).map(|(name, it)| format!("{name} {it}"));
+    row("built for", vec![built.collect::<Vec<_>>().join(", ")]);
+    row("needs", texts(&manifest["dependencies"]));
+    row("capabilities", texts(&manifest["capabilities"]));
+    row("permissions", texts(&manifest["permissions"]));
+    for name in ["routes", "migrations", "seeds"] {
+        row(name, texts(&brings[name]));
+    }
+    lines.push(why(value));
+    lines.join("\n")
+}
+
+/// The texts of a list, or the names of what is in it.
+fn texts(list: &Value) -> Vec<String> {
+    let name = |it: &Value| match it {
+        Value::String(text) => text.clone(),
+        Value::Object(_) => {
+            let fields = ["name", "slug", "version"].map(|name| text(&it[name]));
+            fields.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string(),
+    };
+    list.as_array().into_iter().flatten().map(name).collect()
 }
 
 /// The gates in their order, with what opens each.

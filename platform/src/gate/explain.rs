@@ -91,7 +91,7 @@ impl Gate {
         };
         let closed = snapshot.check(extension, actor).err();
         let gates = vec![
-            step(GateName::Install, Verdict::Open, "its manifest lies on disk"),
+            step(GateName::Install, Verdict::Open, "it lies on disk"),
             state(it, &context),
             load(it, &context),
             flag(&snapshot, it, actor),
@@ -180,13 +180,23 @@ fn flag(snapshot: &Snapshot, it: &Installed, actor: Option<&Actor>) -> Step {
         return step(GateName::Flag, Verdict::Closed, "no flags were read yet")
             .fixed_by("wait until the database answers".to_owned());
     }
+    let load_first =
+        "open the gate `load` first: the flag is made when the extension is first seen";
+    if name.is_empty() {
+        let reason = format!("`{}` is no slug, and so it has no flag", it.slug);
+        return step(GateName::Flag, Verdict::Closed, &reason).fixed_by(load_first.to_owned());
+    }
     let Some(flag) = snapshot.flag(name) else {
+        let fix = match it.loaded {
+            Ok(()) => "restart: the flag is made when the extension is first seen",
+            Err(_) => load_first,
+        };
         return step(
             GateName::Flag,
             Verdict::Closed,
             &format!("there is no flag `{name}`, and an unknown flag is off"),
         )
-        .fixed_by("restart: the flag is made when the extension is first seen".to_owned());
+        .fixed_by(fix.to_owned());
     };
     let groups = snapshot.groups();
     let verdict = match (flag.state(), actor) {

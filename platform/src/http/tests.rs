@@ -86,6 +86,7 @@ impl House {
 
     fn start(directory: TempDir, settings: &[(&str, &str)], operator: Option<String>) -> Self {
         let place = |name: &str| directory.path().join(name).display().to_string();
+        std::fs::create_dir_all(place("extensions")).unwrap();
         let places = [
             ("data", place("data")),
             ("extensions.dir", place("extensions")),

@@ -5,6 +5,9 @@ use powernode_abi::note::{NoteError, Revision};
 use super::Glibc;
 use crate::manifest::{Refusal, Sha256, Stage};
 
+/// The code of a directory that is no package at all.
+pub(super) const NO_MANIFEST: &str = "no_manifest";
+
 /// Why a package cannot be used.
 ///
 /// The sentence does not name the file: [`PackageError::refusal`] does.
@@ -30,6 +33,11 @@ pub enum PackageError {
         "its manifest says slug `{slug}`, its directory is called `{directory}`; rename one of them"
     )]
     OtherDirectory { slug: String, directory: String },
+    #[error(
+        "it holds no `{}`: put that there, or move the directory away",
+        crate::manifest::FILE_NAME
+    )]
+    NoManifest,
     #[error("slug `{slug}` is installed twice, at `{first}` and `{second}`; remove one of them")]
     Duplicate { slug: String, first: String, second: String },
     // Of the library's file.
@@ -108,6 +116,7 @@ impl PackageError {
             Self::WorldWritable { .. } => "world_writable",
             Self::ForeignOwner { .. } => "foreign_owner",
             Self::OtherDirectory { .. } => "directory_mismatch",
+            Self::NoManifest => NO_MANIFEST,
             Self::Duplicate { .. } => "slug_duplicate",
             Self::NoLibrary { .. } => "no_library_for_target",
             Self::Size { .. } => "size_mismatch",

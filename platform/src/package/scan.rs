@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{PackageError, dir::Dir};
+use super::{PackageError, dir::Dir, error::NO_MANIFEST};
 use crate::manifest::{self, Manifest, Refusal, Stage};
 
 /// The directory that groups private extensions.
@@ -26,8 +26,9 @@ pub struct Found {
 
 /// Finds the extensions in `extensions/` and `extensions/private/`, in the order of their names.
 ///
-/// A directory without a manifest is no extension, and one that is not there
-/// holds none; whatever else is wrong is the refusal of what was found.
+/// One that is not there holds none; whatever is wrong is the refusal of what
+/// was found, also of a directory without a manifest. Files and names with a
+/// dot are passed over.
 pub fn scan(extensions: &Path) -> Vec<Found> {
     let private = extensions.join(PRIVATE);
     let mut found =
@@ -45,9 +46,30 @@ pub fn scan(extensions: &Path) -> Vec<Found> {
                 found
             }
         };
-    found.sort_by(|a, b| (&a.name, a.private).cmp(&(&b.name, b.private)));
+    pass_over_remains(&mut found);
     refuse_duplicates(&mut found);
     found
+}
+
+/// What has no manifest does not take out the extension of its name, and is told beside it.
+fn pass_over_remains(found: &mut Vec<Found>) {
+    let is_remains = |it: &Found| it.manifest.as_ref().is_err_and(|it| it.code == NO_MANIFEST);
+    let (remains, mut kept): (Vec<_>, Vec<_>) =
+        std::mem::take(found).into_iter().partition(is_remains);
+    for it in remains {
+        let (others, message) =
+            (kept.iter_mut().filter(|other| other.name == it.name), it.manifest.as_ref().err());
+        let mut alone = true;
+        for other in others {
+            other.warnings.extend(message.map(|it| it.message.to_string()));
+            alone = false;
+        }
+        if alone {
+            found.push(it);
+        }
+    }
+    found.append(&mut kept);
+    found.sort_by(|a, b| (&a.name, a.private).cmp(&(&b.name, b.private)));
 }
 
 fn scan_group(group: Result<&Dir, &PackageError>, path: &Path, private: bool) -> Vec<Found> {
@@ -106,7 +128,10 @@ fn look(group: &Dir, path: &Path, name: String, private: bool) -> Option<Found> 
     let place = directory.join(manifest::FILE_NAME);
     let file = match dir.file(manifest::FILE_NAME) {
         Ok(file) => file,
-        Err(PackageError::Missing { .. }) => return None,
+        Err(PackageError::Missing { .. }) => {
+            let refusal = PackageError::NoManifest.refusal(Stage::Scan, &directory);
+            return Some(refused(path, name, private, refusal));
+        }
         Err(error) => {
             return Some(refused(path, name, private, error.refusal(Stage::Scan, &place)));
         }

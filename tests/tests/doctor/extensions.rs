@@ -58,6 +58,10 @@ fn directories() -> Vec<Fault> {
             it.manifest(|it| it["feature_flag"] = json!("another_001_mode"))?;
             Ok(it)
         }),
+        by_hand("extension.no_manifest", |it| {
+            fs::create_dir(it.setup.extensions().join("remains"))?;
+            Ok(it)
+        }),
         by_hand("extension.directory_mismatch", |it| {
             it.setup.cli(&["flags", "disable", "fixture_000_mode"])?;
             fs::rename(it.extension(), it.setup.extensions().join("elsewhere"))?;

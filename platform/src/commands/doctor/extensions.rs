@@ -32,10 +32,10 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) -> Option<Vec<
             return Some(Vec::new());
         }
         Err(_) => {
-            findings.warning(
+            findings.error(
                 "extensions.directory_missing",
                 directory.display(),
-                "it is not there: no extension is loaded".to_owned(),
+                "it is not there: the platform does not start".to_owned(),
                 Fix::run(format!("mkdir -p {}", quoted(directory))),
             );
             return None;
@@ -156,6 +156,7 @@ fn mend(refusal: &Refusal, found: Option<&Found>, findings: &Findings) -> Fix {
         "world_writable" => Fix::run(format!("chmod -R o-w {directory}")),
         "unreadable" | "manifest_unreadable" => Fix::run(format!("chmod -R u+rX {directory}")),
         "foreign_owner" => Fix::by_hand(format!("sudo chown -R $(id -u) {directory}")),
+        "no_manifest" => Fix::by_hand(format!("rm -r {directory} (or put its manifest there)")),
         "slug_duplicate" => Fix::by_hand(format!("rm -r {directory} (or the other one)")),
         "directory_mismatch" => Fix::by_hand(format!("mv {directory} {directory}/../SLUG")),
         code if code.starts_with("manifest_") || code.starts_with("slug_") => edit(found),

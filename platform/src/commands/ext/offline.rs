@@ -11,7 +11,7 @@ use crate::{
     commands::{by, exit, place::unknown},
     config::Settings,
     gate::{Edit, Explanation, Installed, StateSwitch},
-    manifest::Manifest,
+    manifest::{Manifest, Slug},
     package::scan,
     registry::{
         quarantine,
@@ -119,7 +119,7 @@ fn known(
         let dependencies = manifest.iter().flat_map(|it| &it.dependencies);
         Installed {
             slug: it.slug.clone(),
-            flag: manifest.as_ref().map(|it| it.flag()).unwrap_or_default(),
+            flag: it.slug.parse::<Slug>().map(|it| it.flag()).unwrap_or_default(),
             loaded: match it.state.as_str() {
                 "started" => Ok(()),
                 _ => Err(it.why()),

@@ -42,7 +42,7 @@ fn all_open() {
         Context::default(),
         expect![[r#"
             enabled
-            Install Open: its manifest lies on disk
+            Install Open: it lies on disk
             State Open: the state file does not disable it
             Load Open: this process loaded it
             Flag Open: the flag `marketing_mode` is on (cli, 1970-01-01)
@@ -73,7 +73,7 @@ fn off_by_its_flag() {
         Context::default(),
         expect![[r#"
             EXTENSION_DISABLED
-            Install Open: its manifest lies on disk
+            Install Open: it lies on disk
             State Open: the state file does not disable it
             Load Open: this process loaded it
             Flag Closed: the flag `marketing_mode` is off (cli, 1970-01-01) -> powernode flags enable marketing_mode
@@ -91,7 +91,7 @@ fn on_for_another_actor() {
         Context::default(),
         expect![[r#"
             EXTENSION_DISABLED
-            Install Open: its manifest lies on disk
+            Install Open: it lies on disk
             State Open: the state file does not disable it
             Load Open: this process loaded it
             Flag Closed: the flag `marketing_mode` is off for this actor (it is on for 1 actor(s)) (cli, 1970-01-01) -> powernode flags enable marketing_mode --actor 'Account;1', or powernode flags enable marketing_mode
@@ -109,7 +109,7 @@ fn on_for_some() {
         Context::default(),
         expect![[r#"
             enabled
-            Install Open: its manifest lies on disk
+            Install Open: it lies on disk
             State Open: the state file does not disable it
             Load Open: this process loaded it
             Flag Conditional: the flag `marketing_mode` is on for group `admins` (cli, 1970-01-01) -> powernode flags enable marketing_mode
@@ -137,7 +137,7 @@ fn disabled_by_the_state_file_and_enabled_since() {
         context,
         expect![[r#"
         EXTENSION_DISABLED
-        Install Open: its manifest lies on disk
+        Install Open: it lies on disk
         State Closed: the state file disabled it at the start, and no longer does (User;1, 1970-01-01) -> restart
         Load Closed: it was not loaded, since the state file disabled it -> restart
         Flag Open: the flag `marketing_mode` is on (cli, 1970-01-01)
@@ -164,10 +164,10 @@ fn everything_closed_at_once_is_shown_at_once() {
         Context::default(),
         expect![[r#"
             EXTENSION_DISABLED
-            Install Open: its manifest lies on disk
+            Install Open: it lies on disk
             State Closed: the state file disables it -> powernode state enable marketing, and restart
             Load Closed: it was not loaded, since the state file disabled it -> open the gate `state` first
-            Flag Closed: there is no flag `marketing_mode`, and an unknown flag is off -> restart: the flag is made when the extension is first seen
+            Flag Closed: there is no flag `marketing_mode`, and an unknown flag is off -> open the gate `load` first: the flag is made when the extension is first seen
             Quarantine Closed: it is quarantined: 5 panics -> powernode ext release marketing, and restart
             Dependencies Closed: it depends on `fleet`, which is off: its library is truncated -> powernode ext why fleet"#]],
     );

@@ -67,6 +67,8 @@ fn a_scan_reads_both_groups_in_order() {
     write("README.md", "");
     write(".half/extension.json", "");
     write("empty/README.md", "");
+    write("b/README.md", "");
+    write("private/b/README.md", "");
     write("b/extension.json", &manifest("b"));
     write("private/a/extension.json", &manifest("a"));
     write("other/extension.json", &manifest("c"));
@@ -78,7 +80,9 @@ fn a_scan_reads_both_groups_in_order() {
         unknown key `icon` is ignored
         extensions/b: fine
         unknown key `icon` is ignored
+        cannot use `/extensions/private/b`: it holds no `extension.json`: put that there, or move the directory away
         extensions/broken: manifest_not_json: cannot use the manifest `/extensions/broken/extension.json`: it is not JSON: EOF while parsing an object at line 1 column 1
+        extensions/empty: no_manifest: cannot use `/extensions/empty`: it holds no `extension.json`: put that there, or move the directory away
         extensions/other: directory_mismatch: cannot use `/extensions/other`: its manifest says slug `c`, its directory is called `other`; rename one of them
         extensions/twice: slug_duplicate: cannot use `/extensions/twice`: slug `twice` is installed twice, at `/extensions/twice` and `/extensions/private/twice`; remove one of them
         extensions/private/twice: slug_duplicate: cannot use `/extensions/private/twice`: slug `twice` is installed twice, at `/extensions/twice` and `/extensions/private/twice`; remove one of them"#]]);
