@@ -62,7 +62,11 @@ pub(super) const KEYS: &[Key] = &[
         "30s",
         "How long an extension may take to answer a request; then 504.",
     ),
-    key("extensions.dir", "extensions", "The directory of installed extensions; one that is named here must be there, and without the default one no extension is loaded."),
+    key(
+        "extensions.dir",
+        "extensions",
+        "The directory of installed extensions; one that is named here must be there, and without the default one no extension is loaded.",
+    ),
     key("extensions.init_timeout", "10s", "How long an extension may take to begin and to stop."),
     key(
         "extensions.probe_timeout",
