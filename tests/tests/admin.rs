@@ -356,3 +356,48 @@ fn a_probe_is_neither_limited_nor_counted() {
     assert!((0..50).any(|_| get("/api/v1/config").failure() == "429 RATE_LIMITED"));
     assert_eq!(get("/readyz").status, 200);
 }
+
+#[test]
+fn what_is_installed_while_it_runs_is_shown_and_waits_for_a_restart() {
+    let instance = Setup::new().unwrap().start().unwrap();
+    refused(&instance, &format!("GET {EXTENSION}"), "404 NOT_FOUND");
+    let mut manifest = powernode_tests::setup::manifest("fixture-000", "1.0.0");
+    manifest["default_enabled"] = true.into();
+    manifest["permissions"] = json!([{ "name": "fixture_000.read", "description": "Reads." }]);
+    let library = powernode_tests::artefacts::fixture("faulty").unwrap();
+    instance.setup().stage(&library, &manifest).unwrap();
+    let none = json!({});
+    let said = instance.operator().post("/api/v1/admin/extensions/rescan", &none).unwrap().data();
+    assert_eq!(said["restart_required"], true, "{said}");
+
+    let shown = read(&instance, EXTENSION);
+    assert_eq!((&shown["state"], &shown["enabled"]), (&json!("discovered"), &json!(false)));
+    assert_eq!((&shown["version"], &shown["restart_required"]), (&json!("1.0.0"), &json!(true)));
+    assert_eq!(shown["reason"]["code"], "restart_required", "{shown}");
+    assert_eq!(shown["gates"][0]["fix"], "restart the platform");
+    let explained = read(&instance, &format!("{EXTENSION}/explain"));
+    assert_eq!(explained["gates"], shown["gates"]);
+    let listed = instance.operator().get("/api/v1/admin/extensions").unwrap().json();
+    assert_eq!(listed["data"][0]["slug"], "fixture-000");
+    assert_eq!(listed["meta"]["pagination"]["total_count"], 1);
+    let list = instance.cli(&["ext", "list"]).unwrap();
+    assert!(list.stdout.contains("was not started since"), "{list:?}");
+    let why = instance.cli(&["ext", "why", "fixture-000"]).unwrap();
+    assert_eq!(why.code, Some(3), "{why:?}");
+    assert!(why.stdout.contains("restart the platform"), "{why:?}");
+    assert_eq!(ok(&instance), 404);
+    refused(&instance, "GET /api/v1/admin/extensions/nobody", "404 NOT_FOUND");
+
+    // It can be disabled before any start has seen it.
+    for disabled in [true, false] {
+        let answer = instance.operator().put(STATE, &json!({ "disabled": disabled })).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let text = std::fs::read_to_string(instance.setup().state_file()).unwrap();
+        assert_eq!(text.contains("fixture-000"), disabled, "{text}");
+    }
+    let instance = instance.stop().unwrap().start().unwrap();
+    assert_eq!(ok(&instance), 200);
+    assert_eq!(read(&instance, EXTENSION)["restart_required"], false);
+    instance.operator().put(STATE, &json!({ "disabled": true })).unwrap();
+    assert_eq!(read(&instance, EXTENSION)["restart_required"], true);
+}

@@ -6,13 +6,11 @@ use super::{Extensions, offline::Offline};
 use crate::{
     commands::client::{Client, ClientError, segment},
     config::Settings,
-    package::scan,
-    registry::report::Shown,
 };
 
 const BASE: &str = "/api/v1/admin/extensions";
 
-/// Asks the platform, and looks on disk for what was installed since it started.
+/// Asks the platform.
 pub(super) struct Running<'a> {
     pub(super) client: &'a Client,
     pub(super) settings: &'a Settings,
@@ -20,35 +18,14 @@ pub(super) struct Running<'a> {
 
 impl Extensions for Running<'_> {
     fn list(&self) -> anyhow::Result<Vec<Value>> {
-        let mut rows = self.client.rows(BASE)?;
-        for shown in self.since(&rows) {
-            rows.push(json!({
-                "slug": shown.slug, "name": shown.name, "version": shown.version, "state": shown.state,
-                "enabled": false, "code": "EXTENSION_NOT_INSTALLED", "reason": shown.reason, "why": shown.why(),
-                "private": shown.private,
-            }));
-        }
-        Ok(rows)
+        Ok(self.client.rows(BASE)?)
     }
 
     fn show(&self, slug: &str) -> anyhow::Result<Option<Value>> {
         let path = format!("{BASE}/{}", segment(slug));
         let mut extension = match self.client.get(&path) {
             Ok(extension) => extension,
-            Err(ClientError::Refused { status: 404, .. }) => {
-                let shown = self.since(&[]).into_iter().find(|it| it.slug == slug);
-                return Ok(shown.map(|it| {
-                    let why = it.why();
-                    let step = json!({
-                        "gate": "install", "verdict": "closed", "reason": why, "changed": null,
-                        "fix": "restart the platform",
-                    });
-                    json!({ "extension": it, "gates": {
-                        "slug": slug, "enabled": false, "code": "EXTENSION_NOT_INSTALLED", "reason": why,
-                        "gates": [step],
-                    } })
-                }));
-            }
+            Err(ClientError::Refused { status: 404, .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         if let Some(fields) = extension.as_object_mut() {
@@ -95,12 +72,5 @@ impl Running<'_> {
     /// The files and tables, for what the platform does not know: it follows them at its next start.
     fn vanished(&self) -> anyhow::Result<Offline> {
         Offline::open(self.settings)
-    }
-
-    /// What lies on disk and not among `rows`.
-    fn since(&self, rows: &[Value]) -> Vec<Shown> {
-        let found = scan(&self.settings.extensions.dir);
-        let shown = found.iter().map(Shown::found);
-        shown.filter(|it| rows.iter().all(|row| row["slug"] != it.slug.as_str())).collect()
     }
 }

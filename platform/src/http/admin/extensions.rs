@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    gate::{Code, Edit, Explanation, Flag, Step},
+    gate::{Code, Edit, Explanation, Flag, GateName, Step, Verdict},
     http::{
         body::Body,
         caller::Caller,
@@ -18,7 +18,8 @@ use crate::{
         route::{CoreRoute, get, post, put},
         state::Platform,
     },
-    manifest::Refusal,
+    manifest::{Refusal, Stage},
+    package::{Found, scan},
     registry::{
         Entry, State, quarantine,
         report::Shown,
@@ -88,6 +89,8 @@ struct Detail {
     running_requests: usize,
     /// Panics since the start.
     panics: u64,
+    /// Whether it was installed, or its state changed, since the start; a rescan looks at more.
+    restart_required: bool,
 }
 
 /// What became of its flag.
@@ -127,10 +130,19 @@ async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let page = Page::of(request.query_string())?;
-    let entries = &platform.registry.entries;
-    let total = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+    let since = since(&platform).await?;
+    let known = platform.registry.entries.iter().map(Ok);
+    let all: Vec<Result<&Entry, &Found>> = known.chain(since.iter().map(Err)).collect();
+    let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
     let mut rows = Vec::new();
-    for entry in page.of_list(entries) {
+    for it in page.of_list(&all) {
+        let entry = match it {
+            Ok(entry) => entry,
+            Err(found) => {
+                rows.push(Row::found(found));
+                continue;
+            }
+        };
         let gates = explained(&platform, &entry.slug).await?;
         rows.push(Row {
             slug: entry.slug.clone(),
@@ -151,8 +163,14 @@ async fn show(
     _: Caller,
     slug: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let entry = find(&platform, &slug)?;
-    let gates = explained(&platform, &entry.slug).await?;
+    let Some(entry) = platform.registry.find(&slug) else {
+        let found = found(&platform, &slug).await?;
+        return Ok(envelope::ok(Detail::found(&found)));
+    };
+    let context = platform.state.context(&entry.slug).await?;
+    let is_disabled = platform.registry.disabled.contains(&entry.slug);
+    let restart_required = context.disabled_on_disk.is_some_and(|it| it != is_disabled);
+    let gates = platform.gate.explain(&entry.slug, None, context);
     let index = platform.registry.entries.iter().position(|it| it.slug == entry.slug);
     Ok(envelope::ok(Detail {
         shown: Shown::of(entry).with_state(shown_state(entry, &gates)),
@@ -160,6 +178,7 @@ async fn show(
         gates: gates.gates,
         running_requests: index.map_or(0, |it| platform.load.running(it)),
         panics: entry.faults.total(),
+        restart_required,
     }))
 }
 
@@ -168,8 +187,11 @@ async fn explain(
     _: Caller,
     slug: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let entry = find(&platform, &slug)?;
-    Ok(envelope::ok(explained(&platform, &entry.slug).await?))
+    if platform.registry.find(&slug).is_none() {
+        let found = found(&platform, &slug).await?;
+        return Ok(envelope::ok(to_come(&found)));
+    }
+    Ok(envelope::ok(explained(&platform, &slug).await?))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -212,12 +234,16 @@ async fn state(
     slug: Path<String>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    let entry = find(&platform, &slug)?;
+    let slug = match platform.registry.find(&slug) {
+        Some(entry) => entry.slug.clone(),
+        // The next start may leave out what it would be the first to find.
+        None => slug_of(&found(&platform, &slug).await?),
+    };
     let Disabled { disabled } = body.json().await?;
-    let changed = platform.state.set(&entry.slug, disabled, caller.by()).await?;
-    let is_disabled = platform.registry.disabled.contains(&entry.slug);
+    let changed = platform.state.set(&slug, disabled, caller.by()).await?;
+    let is_disabled = platform.registry.disabled.contains(&slug);
     Ok(envelope::ok(StateChange {
-        slug: entry.slug.clone(),
+        slug,
         disabled,
         changed,
         restart_required: disabled != is_disabled,
@@ -255,6 +281,87 @@ async fn rescan(platform: Data<Platform>, _: Caller) -> Result<HttpResponse, Api
 
 fn find<'a>(platform: &'a Platform, slug: &str) -> Result<&'a Entry, ApiError> {
     platform.registry.find(slug).ok_or_else(|| ApiError::not_found("extension"))
+}
+
+/// What was installed since the start, read anew each time: the next start finds it.
+async fn since(platform: &Data<Platform>) -> Result<Vec<Found>, ApiError> {
+    let (registry, directory) = (platform.registry.clone(), platform.extensions.clone());
+    let found = web::block(move || {
+        let mut found = scan(&directory);
+        found.retain(|it| registry.find(&slug_of(it)).is_none());
+        found
+    });
+    found.await.map_err(ApiError::internal)
+}
+
+/// One of those.
+async fn found(platform: &Data<Platform>, slug: &str) -> Result<Found, ApiError> {
+    let found = since(platform).await?.into_iter().find(|it| slug_of(it) == slug);
+    found.ok_or_else(|| ApiError::not_found("extension"))
+}
+
+fn slug_of(found: &Found) -> String {
+    found.manifest.as_ref().map_or_else(|_| found.name.clone(), |it| it.slug.to_string())
+}
+
+/// Why it is not loaded: the next start has to be the first.
+fn not_yet(found: &Found) -> Refusal {
+    found.manifest.as_ref().err().cloned().unwrap_or_else(|| {
+        let message = "the platform was not started since it was installed";
+        Refusal::new(Stage::Scan, "restart_required", message)
+    })
+}
+
+/// The gates of what was installed since the start: the first is closed.
+fn to_come(found: &Found) -> Explanation {
+    let reason = not_yet(found).message;
+    let fix = match found.manifest {
+        Ok(_) => "restart the platform",
+        Err(_) => "mend what the reason names, and restart",
+    };
+    Explanation {
+        slug: slug_of(found),
+        enabled: false,
+        code: Some(Code::NotInstalled),
+        reason: Some(reason.clone()),
+        gates: vec![Step {
+            gate: GateName::Install,
+            verdict: Verdict::Closed,
+            reason,
+            changed: None,
+            fix: Some(fix.to_owned()),
+        }],
+    }
+}
+
+impl Row {
+    fn found(found: &Found) -> Self {
+        let manifest = found.manifest.as_ref().ok();
+        Self {
+            slug: slug_of(found),
+            name: manifest.map(|it| it.name.clone()),
+            version: manifest.map(|it| it.version.to_string()),
+            state: State::Discovered,
+            enabled: false,
+            code: Some(Code::NotInstalled),
+            reason: Some(not_yet(found)),
+            private: found.private,
+        }
+    }
+}
+
+impl Detail {
+    fn found(found: &Found) -> Self {
+        let reason = serde_json::to_value(not_yet(found)).ok();
+        Self {
+            shown: Shown { reason, ..Shown::found(found) },
+            enabled: false,
+            gates: to_come(found).gates,
+            running_requests: 0,
+            panics: 0,
+            restart_required: true,
+        }
+    }
 }
 
 /// The gates as they are for nobody in particular.
