@@ -53,6 +53,8 @@ pub struct Operation {
     pub other_bodies: BTreeMap<String, Value>,
     /// JSON Schema of the answer by status; null where it has no body.
     pub answers: BTreeMap<u16, Value>,
+    /// Schemas of the answer 200 in other media types than JSON, for clients that ask for one: `text/html`.
+    pub other_answers: BTreeMap<String, Value>,
     /// Milliseconds that a request may take, if not the platform's own.
     pub deadline_ms: Option<u64>,
 }

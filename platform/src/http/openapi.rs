@@ -63,8 +63,9 @@ async fn document(platform: Data<Platform>) -> HttpResponse {
 
 /// A route as its extension described it; answers stand in the envelope.
 fn described(mounted: &Mounted) -> Value {
-    let Operation { identity, summary, parameters, body, other_bodies, answers, .. } =
-        &mounted.mount.operation;
+    let Operation {
+        identity, summary, parameters, body, other_bodies, answers, other_answers, ..
+    } = &mounted.mount.operation;
     let (security, permission) = match identity {
         Identity::Permission(permission) => (json!([{ "token": [] }]), json!(permission)),
         _ => (json!([]), Value::Null),
@@ -80,11 +81,13 @@ fn described(mounted: &Mounted) -> Value {
             "type": "object",
             "properties": { "success": { "const": true }, "data": data, "meta": { "type": "object" } },
         });
-        let response = if data.is_null() {
-            json!({ "description": "done" })
-        } else {
-            json!({ "description": "done", "content": { "application/json": { "schema": envelope } } })
-        };
+        let mut response = json!({ "description": "done" });
+        if !data.is_null() {
+            response["content"] = json!({ "application/json": { "schema": envelope } });
+        }
+        for (media, schema) in other_answers.iter().filter(|_| *status == 200) {
+            response["content"][media] = json!({ "schema": schema });
+        }
         (status.to_string(), response)
     });
     let mut responses: Map<_, _> = responses.collect();

@@ -11,7 +11,7 @@ use crate::{
         email_lists::{self, EmailLists},
         social_accounts::{self, SocialAccounts},
         subscribers,
-        subscriptions::{self, CONFIRM, Purpose, UNSUBSCRIBE},
+        subscriptions::{self, CONFIRM, UNSUBSCRIBE},
     },
     models::{Campaign, Entry, calendar_entry, campaign, content, subscriber},
     permissions::{
@@ -73,6 +73,10 @@ fn mount_contents(routes: &mut Routes<Marketing>) {
     routes.patch(one, contents::update).permission(CAMPAIGNS_MANAGE).summary("Change a content");
     routes.put(one, contents::update).permission(CAMPAIGNS_MANAGE).summary("Change a content");
     routes.delete(one, contents::delete).permission(CAMPAIGNS_MANAGE).summary("Delete a content");
+    routes
+        .post(&format!("{one}/variants"), contents::add_variant)
+        .permission(CAMPAIGNS_MANAGE)
+        .summary("Create another variant of a content");
     for (verb, step, summary) in [
         ("approve", &content::APPROVE, "Let a content be sent"),
         ("reject", &content::REJECT, "Send a content back to its author"),
@@ -97,6 +101,10 @@ fn mount_audience(routes: &mut Routes<Marketing>) {
 
 fn mount_email_lists(routes: &mut Routes<Marketing>) {
     routes.resources::<EmailLists>();
+    routes
+        .get("email_lists/{id}/statistics", email_lists::statistics)
+        .permission(EMAIL_LISTS_READ)
+        .summary("Count subscribers by status, and show how a list grows");
     routes
         .post("email_lists/{id}/import", email_lists::import)
         .permission(EMAIL_LISTS_MANAGE)
@@ -132,15 +140,14 @@ fn mount_subscribers(routes: &mut Routes<Marketing>) {
 }
 
 fn mount_subscriptions(routes: &mut Routes<Marketing>) {
-    for (Purpose { name, step, .. }, summary) in
+    for (purpose, summary) in
         [(&CONFIRM, "Confirm a subscription"), (&UNSUBSCRIBE, "End a subscription by its owner")]
     {
+        let name = purpose.name;
         let path = format!("subscriptions/{{link}}/{name}");
-        routes
-            .get(&path, subscriptions::show)
-            .signed(name)
-            .summary("Show a subscription to its owner");
-        let take = move |call: Call<Marketing>| subscriptions::take(call, step);
+        let show = move |call: Call<Marketing>| subscriptions::show(call, purpose);
+        routes.get(&path, show).signed(name).summary("Show a subscription to its owner");
+        let take = move |call: Call<Marketing>| subscriptions::take(call, purpose);
         routes.post(&path, take).signed(name).summary(summary);
     }
 }

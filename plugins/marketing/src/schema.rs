@@ -186,6 +186,7 @@ diesel::allow_tables_to_appear_in_same_query!(
 );
 diesel::joinable!(marketing_campaign_email_lists -> marketing_email_lists (marketing_email_list_id));
 diesel::joinable!(marketing_email_subscribers -> marketing_email_lists (marketing_email_list_id));
+diesel::allow_tables_to_appear_in_same_query!(marketing_email_bounces, marketing_email_subscribers,);
 diesel::allow_tables_to_appear_in_same_query!(marketing_campaigns, marketing_campaign_metrics);
 diesel::joinable!(marketing_campaign_metrics -> marketing_campaigns (marketing_campaign_id));
 diesel::allow_columns_to_appear_in_same_group_by_clause!(

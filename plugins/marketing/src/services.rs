@@ -10,6 +10,7 @@ pub mod campaigns;
 pub mod contents;
 pub mod email_lists;
 pub mod import;
+pub mod list_statistics;
 mod range;
 mod search;
 mod slug;

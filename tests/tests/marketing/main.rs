@@ -18,8 +18,10 @@ mod calendar;
 mod campaigns;
 mod contents;
 mod import;
+mod pages;
 mod seeds;
 mod social;
+mod statistics;
 mod subscribers;
 
 const BASE: &str = "/api/v1/marketing";

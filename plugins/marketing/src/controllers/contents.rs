@@ -42,6 +42,17 @@ pub async fn create(
     call.db().transaction(job).await.map(Created)
 }
 
+/// `POST /campaigns/{id}/contents/{content_id}/variants`.
+pub async fn add_variant(
+    call: Call<Marketing>,
+    Path(Both(campaign, id)): Ids,
+    Body(change): Body<ChangeContent>,
+) -> Result<Created<Content>> {
+    let actor = Actor::of(&call)?;
+    let job = move |conn: &mut _| contents::add_variant(conn, actor, (campaign, id), change);
+    call.db().transaction(job).await.map(Created)
+}
+
 /// `PATCH` and `PUT /campaigns/{id}/contents/{content_id}`.
 pub async fn update(
     call: Call<Marketing>,

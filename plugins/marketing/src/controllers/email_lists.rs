@@ -13,6 +13,7 @@ use crate::{
     services::{
         email_lists::{self, Filter},
         import::{self, Imported},
+        list_statistics::{self, ListStatistics, Period},
     },
 };
 
@@ -60,6 +61,16 @@ impl Resource for EmailLists {
         let account = call.account()?;
         call.db().transaction(move |conn| email_lists::delete(conn, account, id)).await
     }
+}
+
+/// `GET /email_lists/{id}/statistics`.
+pub async fn statistics(
+    call: Call<Marketing>,
+    Path(list): Path<Id<EmailList>>,
+    Query(period): Query<Period>,
+) -> Result<Json<ListStatistics>> {
+    let actor = Actor::of(&call)?;
+    call.db().read(move |conn| list_statistics::show(conn, actor, list, period)).await.map(Json)
 }
 
 /// `POST /email_lists/{id}/import`.

@@ -1,9 +1,13 @@
 //! `/subscriptions/{link}`: for the owner of an address, who has a signed link and no login.
+//!
+//! A browser gets a page, a program JSON. `POST` needs no body and reads none, so that it is also what RFC 8058 asks
+//! of a `List-Unsubscribe` header: one request of the mail program, and no question.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use powernode_plugin_api::prelude::*;
+use powernode_plugin_api::{operation::Operation, prelude::*};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     Marketing,
@@ -14,6 +18,8 @@ use crate::{
     services::subscribers::{self, Subscription},
 };
 
+mod page;
+
 /// What a link is for: it opens the routes of its own purpose alone.
 #[derive(Debug)]
 pub struct Purpose {
@@ -23,13 +29,28 @@ pub struct Purpose {
     pub step: &'static Step<Status>,
     /// How many days it is good for.
     days: Option<i64>,
+    /// What its owner is asked, with the address behind it.
+    question: &'static str,
+    /// What its owner answers by.
+    button: &'static str,
 }
 
 /// Double opt-in: whoever does not confirm within a week has to be asked again.
-pub const CONFIRM: Purpose = Purpose { name: "confirm", step: &subscriber::CONFIRM, days: Some(7) };
+pub const CONFIRM: Purpose = Purpose {
+    name: "confirm",
+    step: &subscriber::CONFIRM,
+    days: Some(7),
+    question: "Send the e-mails of this list to",
+    button: "Confirm",
+};
 /// It stands in each e-mail, and must work whenever that is read.
-pub const UNSUBSCRIBE: Purpose =
-    Purpose { name: "unsubscribe", step: &subscriber::UNSUBSCRIBE, days: None };
+pub const UNSUBSCRIBE: Purpose = Purpose {
+    name: "unsubscribe",
+    step: &subscriber::UNSUBSCRIBE,
+    days: None,
+    question: "Send no more e-mails of this list to",
+    button: "Unsubscribe",
+};
 
 /// A link, below the platform's address.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -49,18 +70,48 @@ impl Purpose {
     }
 }
 
+/// A subscription as its owner sees it.
+#[derive(Debug)]
+pub struct Shown {
+    subscription: Subscription,
+    /// What the link is for, where a page is wanted.
+    page: Option<&'static Purpose>,
+}
+
+impl Shown {
+    fn new(call: &Call<Marketing>, purpose: &'static Purpose, subscription: Subscription) -> Self {
+        let page = call.header("accept").is_some_and(page::is_wanted);
+        Self { subscription, page: page.then_some(purpose) }
+    }
+}
+
+impl Answer for Shown {
+    fn answer(self) -> Result<Response> {
+        let response = match self.page {
+            Some(purpose) => page::response(purpose, &self.subscription),
+            None => Json(self.subscription).answer()?,
+        };
+        Ok(response.with_header("vary", "Accept"))
+    }
+
+    fn describe(operation: &mut Operation) {
+        operation.answer::<Subscription>(200);
+        operation.other_answers.insert("text/html".to_owned(), json!({ "type": "string" }));
+    }
+}
+
 /// `GET /subscriptions/{link}/…`. It changes nothing: mail programs look at links beforehand.
-pub async fn show(call: Call<Marketing>) -> Result<Json<Subscription>> {
+pub async fn show(call: Call<Marketing>, purpose: &'static Purpose) -> Result<Shown> {
     let (account, id) = (call.account()?, call.link()?);
-    call.db().read(move |conn| subscribers::subscription(conn, account, id)).await.map(Json)
+    let job = move |conn: &mut _| subscribers::subscription(conn, account, id);
+    let subscription = call.db().read(job).await?;
+    Ok(Shown::new(&call, purpose, subscription))
 }
 
 /// `POST /subscriptions/{link}/…`: takes the step that the link is for.
-pub async fn take(
-    call: Call<Marketing>,
-    step: &'static Step<Status>,
-) -> Result<Json<Subscription>> {
+pub async fn take(call: Call<Marketing>, purpose: &'static Purpose) -> Result<Shown> {
     let (actor, id) = (Actor::of(&call)?, call.link()?);
-    let job = move |conn: &mut _| subscribers::take_by_link(conn, actor, id, step);
-    call.db().transaction(job).await.map(Json)
+    let job = move |conn: &mut _| subscribers::follow(conn, actor, id, purpose.step);
+    let subscription = call.db().transaction(job).await?;
+    Ok(Shown::new(&call, purpose, subscription))
 }

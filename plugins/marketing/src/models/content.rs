@@ -157,6 +157,19 @@ impl Content {
         }
     }
 
+    /// A draft for the same channel: what the client sent, and the rest as it is here. Without a name it gets the
+    /// first letter that is not among `taken`.
+    pub fn variant(
+        &self,
+        mut change: ChangeContent,
+        taken: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
+        change.variant_name = change.variant_name.or_else(|| free_name(taken));
+        let mut variant = Self { id: Id::new(), created_at: now, ..self.clone() };
+        variant.change(change, now).map(|()| variant)
+    }
+
     /// Changes what the client sent. It is a draft then: nobody approved the new words.
     pub fn change(&mut self, change: ChangeContent, now: DateTime<Utc>) -> Result<()> {
         set(&mut self.body, change.body);
@@ -200,6 +213,14 @@ impl Content {
         }
         checks.finish()
     }
+}
+
+/// `A` to `Z`, then `A2` to `Z2`, and so on.
+fn free_name(taken: &[String]) -> Option<String> {
+    let numbers = std::iter::once(String::new()).chain((2_u64..).map(|it| it.to_string()));
+    let mut names =
+        numbers.flat_map(|number| ('A'..='Z').map(move |letter| format!("{letter}{number}")));
+    names.find(|it| !taken.contains(it))
 }
 
 const NO_URL: &str = "must be a URL that begins with https:// or http://";

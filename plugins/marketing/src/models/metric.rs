@@ -178,7 +178,7 @@ impl AddAssign for Figures {
 }
 
 /// A share in percent, rounded to two digits; 0 of nothing.
-fn percent(part: i64, whole: i64) -> f64 {
+pub fn percent(part: i64, whole: i64) -> f64 {
     if whole == 0 {
         return 0.0;
     }

@@ -198,6 +198,16 @@ impl Subscriber {
         Ok(())
     }
 
+    /// Takes a step for the owner of the address, and answers whether that changed anything: a link may be followed
+    /// twice, and where nothing is sent any more, whoever wants nothing has what they want.
+    pub fn follow(&mut self, step: &Step<Status>, now: DateTime<Utc>) -> Result<bool> {
+        let ends = step.to == Unsubscribed && matches!(self.status, Bounced | Complained);
+        if self.status == step.to || ends {
+            return Ok(false);
+        }
+        self.take(step, now).map(|()| true)
+    }
+
     fn validate(&self) -> Result<()> {
         let mut checks = Checks::new();
         checks

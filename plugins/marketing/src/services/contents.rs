@@ -74,12 +74,23 @@ pub fn create(
 ) -> Result<Content> {
     let campaign = campaigns::hold(conn, actor.account, campaign)?;
     campaign.may_be_changed()?;
-    let content = Content::draft(&campaign, new, actor.now)?;
-    diesel::insert_into(contents::table)
-        .values(&content)
-        .execute(conn)
-        .map_err(Error::taken("variant_name"))?;
-    Ok(content)
+    insert(conn, Content::draft(&campaign, new, actor.now)?)
+}
+
+/// Creates another variant of a content, for the same channel.
+pub fn add_variant(
+    conn: &mut HostConnection,
+    actor: Actor,
+    ids: (Id<Campaign>, Id<Content>),
+    change: ChangeContent,
+) -> Result<Content> {
+    let content = hold(conn, actor.account, ids)?;
+    let taken: Vec<String> = contents::table
+        .filter(contents::marketing_campaign_id.eq(content.marketing_campaign_id))
+        .filter(contents::channel.eq(content.channel))
+        .select(contents::variant_name)
+        .load(conn)?;
+    insert(conn, content.variant(change, &taken, actor.now)?)
 }
 
 /// Changes a content, which is a draft then.
@@ -158,6 +169,14 @@ fn of(account: Uuid, campaign: Id<Campaign>) -> _ {
         .filter(contents::account_id.eq(account))
         .filter(contents::marketing_campaign_id.eq(campaign))
         .select(select)
+}
+
+fn insert(conn: &mut HostConnection, content: Content) -> Result<Content> {
+    diesel::insert_into(contents::table)
+        .values(&content)
+        .execute(conn)
+        .map_err(Error::taken("variant_name"))?;
+    Ok(content)
 }
 
 fn save(conn: &mut HostConnection, content: Content) -> Result<Content> {

@@ -185,8 +185,8 @@ pub fn subscription(
     row.optional()?.ok_or_else(|| Error::not_found(SUBSCRIPTION))
 }
 
-/// Takes a step for the owner of an address. A link may be followed twice: nothing happens then.
-pub fn take_by_link(
+/// Takes a step for the owner of an address.
+pub fn follow(
     conn: &mut HostConnection,
     actor: Actor,
     id: Id<Subscriber>,
@@ -198,8 +198,7 @@ pub fn take_by_link(
         .select(Subscriber::as_select());
     let row: Option<Subscriber> = for_update(row).get_result(conn).optional()?;
     let mut subscriber = row.ok_or_else(|| Error::not_found(SUBSCRIPTION))?;
-    if subscriber.status != step.to {
-        subscriber.take(step, actor.now)?;
+    if subscriber.follow(step, actor.now)? {
         save(conn, &subscriber)?;
     }
     subscription(conn, actor.account, id)

@@ -71,3 +71,27 @@ fn what_is_not_valid_is_named() {
 fn a_short_message_needs_no_subject() {
     assert!(draft("sms", json!({ "channel": "sms", "subject": "" })).is_ok());
 }
+
+#[test]
+fn a_variant_is_a_draft_that_says_one_thing_otherwise() {
+    let original = in_state(Approved);
+    let change = ChangeContent { subject: Some("Now!".to_owned()), ..ChangeContent::default() };
+    let variant = original.variant(change, &["A".to_owned()], original.created_at).unwrap();
+    assert_eq!((variant.variant_name.as_str(), variant.status), ("B", Draft));
+    assert_eq!((variant.subject.as_str(), &variant.body), ("Now!", &original.body));
+    assert_ne!(variant.id, original.id);
+}
+
+#[track_caller]
+fn free(taken: &[&str], expected: &str) {
+    let taken: Vec<_> = taken.iter().map(ToString::to_string).collect();
+    assert_eq!(free_name(&taken).as_deref(), Some(expected));
+}
+
+#[test]
+fn a_variant_is_called_by_the_first_free_letter() {
+    free(&[], "A");
+    free(&["A", "C", "short"], "B");
+    let letters: Vec<_> = ('A'..='Z').map(String::from).collect();
+    free(&letters.iter().map(String::as_str).collect::<Vec<_>>(), "A2");
+}

@@ -34,6 +34,27 @@ fn each_state_allows_its_own_steps() {
     check(Complained, [None; 4]);
 }
 
+/// Where a link to confirm and one to unsubscribe lead from `status`.
+#[track_caller]
+fn by_link(status: Status, confirm: Option<Status>, unsubscribe: Status) {
+    let follow = |step| {
+        let mut subscriber = Subscriber { status, ..subscriber(true, json!({})).unwrap() };
+        let changed = subscriber.follow(step, DateTime::UNIX_EPOCH).ok()?;
+        assert_eq!(changed, subscriber.status != status);
+        Some(subscriber.status)
+    };
+    assert_eq!((follow(&CONFIRM), follow(&UNSUBSCRIBE)), (confirm, Some(unsubscribe)), "{status}");
+}
+
+#[test]
+fn a_link_may_be_followed_twice_and_nobody_is_refused_to_leave() {
+    by_link(Pending, Some(Subscribed), Unsubscribed);
+    by_link(Subscribed, Some(Subscribed), Unsubscribed);
+    by_link(Unsubscribed, None, Unsubscribed);
+    by_link(Bounced, None, Bounced);
+    by_link(Complained, None, Complained);
+}
+
 #[test]
 fn a_list_asks_for_a_confirmation_unless_told_otherwise() {
     let new: NewEmailList = serde_json::from_value(json!({ "name": "News" })).unwrap();
