@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub(crate) use keys::nearest_of;
 pub use layers::{DEFAULT_FILE, Sources};
 pub use network::Network;
 pub use origin::{Explained, Origin};

@@ -168,6 +168,30 @@ fn a_token_has_no_more_than_its_scopes() {
 }
 
 #[test]
+fn what_is_wrong_with_a_new_token_is_said() {
+    let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
+    let check = |setup: &Setup| {
+        let none = said(setup, &["tokens", "create", "--expires-in", "0"]);
+        assert_eq!(none.code, Some(2), "{none:?}");
+        assert!(
+            none.stderr.contains("--expires-in") && none.stderr.contains("1..=36500"),
+            "{none:?}"
+        );
+        let undefined = said(setup, &["tokens", "create", "--scope", "fixture_000.raed"]);
+        assert_eq!(undefined.code, Some(0), "{undefined:?}");
+        for part in ["warning: ", "`fixture_000.raed`", "`fixture_000.read`"] {
+            assert!(undefined.stdout.contains(part), "{part}: {undefined:?}");
+        }
+        for known in ["fixture_000.*", "admin.audit.read", "*"] {
+            let json = said_json(setup, &["tokens", "create", "--scope", known]);
+            assert_eq!(json["warnings"], serde_json::json!([]), "{known}");
+        }
+    };
+    check(instance.setup());
+    check(instance.stop().unwrap().setup());
+}
+
+#[test]
 fn a_switch_at_the_command_line_reaches_the_platform_that_runs() {
     let instance = Setup::new().unwrap().with_fixture().unwrap().start().unwrap();
     let client = instance.anonymous();
@@ -520,6 +544,22 @@ fn the_log_is_exported_whole_and_in_order() {
         assert_eq!(row["previous_hash"], before["hash"]);
     }
     assert_eq!(running[0]["seq"], 1);
+    let page = |query: &str| {
+        let answer = instance.operator().get(&format!("/api/v1/admin/audit?{query}")).unwrap();
+        let seqs = answer
+            .data()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["seq"].as_u64().unwrap())
+            .collect::<Vec<_>>();
+        let meta: serde_json::Value = serde_json::from_str(&answer.text()).unwrap();
+        (seqs, meta["meta"]["pagination"]["total_count"].clone())
+    };
+    let (seqs, total) = page("after=100&per_page=5");
+    assert_eq!(seqs, [101, 102, 103, 104, 105], "by key, the oldest first");
+    assert_eq!(total, running.len() - 100);
+    assert_eq!(instance.operator().get("/api/v1/admin/audit?after=x").unwrap().status, 422);
     let stopped = instance.stop().unwrap();
     assert_eq!(rows(stopped.setup()), running);
 }

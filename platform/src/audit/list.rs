@@ -1,7 +1,7 @@
 //! Reading the log.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{dsl::max, prelude::*};
 use powernode_plugin_api::db::{HostBackend, HostConnection};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -25,6 +25,8 @@ pub struct Filter {
     pub since: Option<DateTime<Utc>>,
     /// Before this moment.
     pub until: Option<DateTime<Utc>>,
+    /// After the row of this number; the oldest row then comes first.
+    pub after: Option<i64>,
 }
 
 /// A row of the log.
@@ -75,6 +77,8 @@ impl From<Row> for Record {
 
 /// Lists a page of the log, newest first, and how many rows there are in all. Pages count from 1.
 ///
+/// Whoever reads the whole log goes on after the last number that came: that costs the same on each page.
+///
 /// # Errors
 ///
 /// The database's.
@@ -84,12 +88,23 @@ pub fn list(
     page: i64,
     per_page: i64,
 ) -> QueryResult<(Vec<Record>, i64)> {
-    let total = filter.query().count().get_result(conn)?;
+    let total = match filter.after {
+        // Numbers have no gaps: nothing has to be counted.
+        Some(after) if (Filter { after: None, ..filter.clone() }) == Filter::default() => {
+            let newest =
+                core_audit::table.select(max(core_audit::seq)).get_result::<Option<i64>>(conn)?;
+            newest.unwrap_or(0).saturating_sub(after.max(0)).max(0)
+        }
+        _ => filter.query().count().get_result(conn)?,
+    };
     let per_page = per_page.clamp(0, 1000);
-    let rows: Vec<Row> = filter
-        .query()
+    let query = filter.query();
+    let query = match filter.after {
+        Some(_) => query.order(core_audit::seq.asc()),
+        None => query.order(core_audit::seq.desc()),
+    };
+    let rows: Vec<Row> = query
         .select(Row::as_select())
-        .order(core_audit::seq.desc())
         .limit(per_page)
         .offset(page.saturating_sub(1).max(0).saturating_mul(per_page))
         .load(conn)?;
@@ -130,6 +145,9 @@ impl Filter {
         }
         if let Some(until) = &self.until {
             query = query.filter(core_audit::at.lt(until));
+        }
+        if let Some(after) = self.after {
+            query = query.filter(core_audit::seq.gt(after));
         }
         query
     }

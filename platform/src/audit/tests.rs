@@ -241,6 +241,7 @@ async fn the_list_is_paged_newest_first_and_filtered() {
                 request_id: Some("r-1".into()),
                 since: Some(by("").at.trunc_subsecs(6)),
                 until: Some(by("").at + chrono::TimeDelta::seconds(1)),
+                after: Some(0),
             };
             let filtered = list(conn, &filter, 1, 10)?;
             let newest = last(conn, "flag.enable", "flag/f25")?;

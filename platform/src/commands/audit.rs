@@ -8,11 +8,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chrono::Utc;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Output, client::segment, exit::Exit, place::Place, runtime};
+use super::{Output, exit::Exit, place::Place, runtime};
 use crate::{
     audit::{self, Filter},
     boot,
@@ -82,41 +81,43 @@ fn verify(place: &Place, settings: &Settings, output: &Output) -> anyhow::Result
 }
 
 fn export(place: &Place, settings: &Settings, to: &mut dyn Write) -> anyhow::Result<u64> {
-    let mut count = 0;
-    let mut write = |rows: Vec<Value>| {
-        for row in rows.into_iter().rev() {
-            count += 1;
-            writeln!(to, "{row}")?;
-        }
-        Ok::<_, anyhow::Error>(())
-    };
-    // What is appended meanwhile would move the pages.
-    let until = Utc::now();
     match place {
-        Place::Running(client) => {
-            let path = format!("/api/v1/admin/audit?until={}", segment(&until.to_rfc3339()));
-            let (_, pages) = client.page(&path, 1)?;
-            for page in (1..=pages).rev() {
-                write(client.page(&path, page)?.0)?;
-            }
-        }
+        Place::Running(client) => write(to, |after| match after {
+            None => Ok(client.page("/api/v1/admin/audit", 1)?.0),
+            Some(after) => Ok(client.page(&format!("/api/v1/admin/audit?after={after}"), 1)?.0),
+        }),
         Place::Data(_) => {
             let runtime = runtime()?;
             let core = boot::core(settings, runtime.handle())?;
-            let filter = Filter { until: Some(until), ..Filter::default() };
-            let rows = |page: i64| {
-                let filter = filter.clone();
-                runtime.block_on(core.db.read(move |conn| {
-                    audit::list(conn, &filter, page, ROWS)
+            write(to, |after| {
+                let filter = Filter { after, ..Filter::default() };
+                let rows = runtime.block_on(core.db.read(move |conn| {
+                    audit::list(conn, &filter, 1, ROWS)
                         .map_err(powernode_plugin_api::db::RunError::from)
-                }))
-            };
-            let (_, total) = rows(1)?;
-            for page in (1..=(total + ROWS - 1) / ROWS).rev() {
-                let (rows, _) = rows(page)?;
-                write(rows.iter().map(serde_json::to_value).collect::<Result<_, _>>()?)?;
-            }
+                }))?;
+                Ok(rows.0.iter().map(serde_json::to_value).collect::<Result<_, _>>()?)
+            })
         }
+    }
+}
+
+/// Writes what `rows` answers after each number, up to the row that is the newest now; without a number it answers the
+/// newest rows, the newest first.
+fn write(
+    to: &mut dyn Write,
+    rows: impl Fn(Option<i64>) -> anyhow::Result<Vec<Value>>,
+) -> anyhow::Result<u64> {
+    let seq = |row: &Value| row["seq"].as_i64();
+    let newest = rows(None)?.first().and_then(seq).unwrap_or(0);
+    let (mut last, mut count) = (0, 0);
+    while last < newest {
+        let page = rows(Some(last))?;
+        let Some(end) = page.last().and_then(seq).filter(|it| *it > last) else { break };
+        for row in page.iter().filter(|it| seq(it).is_some_and(|it| it <= newest)) {
+            count += 1;
+            writeln!(to, "{row}")?;
+        }
+        last = end;
     }
     Ok(count)
 }

@@ -173,10 +173,11 @@ fn message(answer: &Value) -> String {
     };
     let fields = answer["errors"].as_array().into_iter().flatten().filter_map(field);
     let fields: Vec<_> = fields.collect();
+    // A field's error says more than that there is one.
     match answer["error"].as_str() {
+        _ if !fields.is_empty() => fields.join("; "),
         Some(error) => error.to_owned(),
-        None if fields.is_empty() => json!(answer).to_string(),
-        None => fields.join("; "),
+        None => json!(answer).to_string(),
     }
 }
 
@@ -229,6 +230,9 @@ mod tests {
     fn what_went_wrong_is_one_line() {
         let fields = json!({ "errors": [{ "field": "name", "message": "is missing" }] });
         assert_eq!(message(&fields), "`name` is missing");
+        let both =
+            json!({ "error": "invalid", "errors": [{ "field": "name", "message": "is missing" }] });
+        assert_eq!(message(&both), "`name` is missing");
         assert_eq!(message(&json!({ "error": "flag not found" })), "flag not found");
     }
 }

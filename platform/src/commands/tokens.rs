@@ -13,14 +13,15 @@ use super::{
     Output, by,
     client::{Client, segment},
     exit,
-    output::table,
+    output::{table, warn},
     place::Place,
     runtime,
 };
 use crate::{
-    access::{Access, NewToken, Scopes},
+    access::{Access, NewToken, Scopes, permissions},
     boot,
-    config::Settings,
+    config::{Settings, nearest_of},
+    package::scan,
 };
 
 const BASE: &str = "/api/v1/admin/tokens";
@@ -32,11 +33,12 @@ pub(super) enum Tokens {
         /// What people call it.
         #[arg(long, default_value = "cli")]
         name: String,
-        /// A permission: exact, `marketing.*`, or `*`; may be given several times.
+        /// A permission: exact, `marketing.*`, or `*`; may be given several times. One that nobody defines is
+        /// accepted with a warning: its extension may come later.
         #[arg(long = "scope", default_value = "*")]
         scopes: Vec<String>,
         /// Days until it ends; it does not end by itself if not given.
-        #[arg(long, value_name = "DAYS")]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
         expires_in: Option<u32>,
         /// The account that its bearer acts in; the first one if not given.
         #[arg(long)]
@@ -127,10 +129,14 @@ impl Tokens {
                     exit::usage(format!("`{bad}` is no scope: a permission, `name.*`, or `*`"))
                 })?;
                 let expires_at = expires_in.map(|it| Utc::now() + TimeDelta::days(i64::from(it)));
-                let made = kept.create(Asked { name, scopes, expires_at, account })?;
+                let warnings = undefined(&scopes, settings);
+                let mut made = kept.create(Asked { name, scopes, expires_at, account })?;
+                made["warnings"] = json!(warnings);
                 output.answer(&made, || {
                     let name = text(&made["details"]["name"]);
-                    format!("Token `{name}`, shown this once: {}", text(&made["token"]))
+                    let made = format!("Token `{name}`, shown this once: {}", text(&made["token"]));
+                    let warnings = warnings.iter().map(|it| format!("\n{}: {it}", warn("warning")));
+                    std::iter::once(made).chain(warnings).collect()
                 })?;
             }
             Self::List => {
@@ -152,6 +158,27 @@ impl Tokens {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The scopes that cover no permission of the core or of an installed extension, with the nearest that there is.
+fn undefined(scopes: &Scopes, settings: &Settings) -> Vec<String> {
+    let found = scan(&settings.extensions.dir);
+    let manifests = found.iter().filter_map(|it| it.manifest.as_ref().ok());
+    let own = manifests.flat_map(|it| &it.permissions).map(|it| it.name.as_str());
+    let mut known: Vec<&str> = own.collect();
+    permissions::core().for_each(|it| known.push(it));
+    let covers = |scope: &str| {
+        let one = Scopes::new(vec![scope.to_owned()]).unwrap_or_default();
+        known.iter().any(|it| one.cover(it))
+    };
+    let undefined = scopes.list().iter().filter(|it| *it != "*" && !covers(it));
+    let warning = |scope: &String| {
+        let nearest = nearest_of(scope, known.iter().copied()).unwrap_or_default();
+        format!(
+            "nothing that is installed defines the permission `{scope}`; the nearest is `{nearest}`"
+        )
+    };
+    undefined.map(warning).collect()
 }
 
 fn row(token: &Value) -> Vec<String> {

@@ -138,7 +138,15 @@ const fn unset(name: &'static str, about: &'static str) -> Key {
 
 /// Returns the key that is spelt most like `name`.
 pub(super) fn nearest(name: &str) -> &'static str {
-    KEYS.iter().map(|key| key.name).min_by_key(|key| distance(name, key)).unwrap_or_default()
+    nearest_of(name, KEYS.iter().map(|key| key.name)).unwrap_or_default()
+}
+
+/// Returns which of `names` is spelt most like `name`.
+pub(crate) fn nearest_of<'a>(
+    name: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    names.into_iter().min_by_key(|it| distance(name, it))
 }
 
 /// Counts the letters to insert, delete or replace to get from one text to the other.

@@ -46,6 +46,9 @@ struct Asked {
     /// Before this moment.
     #[schemars(with = "Option<DateTime<Utc>>")]
     until: Option<String>,
+    /// After the row of this number, the oldest first: the way to read the whole log.
+    #[schemars(with = "Option<i64>")]
+    after: Option<String>,
 }
 
 async fn list(
@@ -54,9 +57,10 @@ async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let page = Page::of(request.query_string())?;
-    let Asked { actor, action, subject, request_id, since, until } = query::of(&request)?;
+    let Asked { actor, action, subject, request_id, since, until, after } = query::of(&request)?;
     let (since, until) = (moment("since", since)?, moment("until", until)?);
-    let filter = Filter { actor, action, subject, request_id, since, until };
+    let after = query::value::<i64>("after", after.as_ref(), "a number")?;
+    let filter = Filter { actor, action, subject, request_id, since, until, after };
     let (number, size) = (i64::from(page.page), i64::from(page.per_page));
     let listed = platform.core.read(move |conn| audit::list(conn, &filter, number, size)).await;
     let (rows, total) = listed.map_err(ApiError::internal)?;
