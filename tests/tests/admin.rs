@@ -401,3 +401,26 @@ fn what_is_installed_while_it_runs_is_shown_and_waits_for_a_restart() {
     instance.operator().put(STATE, &json!({ "disabled": true })).unwrap();
     assert_eq!(read(&instance, EXTENSION)["restart_required"], true);
 }
+
+#[test]
+fn what_changes_nothing_of_a_flag_leaves_no_trace() {
+    let instance = start();
+    let flag = "/api/v1/admin/flags/fixture_000_mode";
+    let operator = instance.operator();
+    operator.put(flag, &json!({ "enabled": false })).unwrap();
+    operator.post(&format!("{flag}/groups"), &json!({ "group": "admins" })).unwrap();
+    let log = || read(&instance, "/api/v1/admin/audit?subject=flag/fixture_000_mode");
+    let (before, logged) = (read(&instance, flag), log());
+    for gate in ["actors/Account;1", "groups/users", "groups/nobody", "expression"] {
+        let answer = operator.delete(&format!("{flag}/{gate}")).unwrap();
+        assert_eq!((answer.status, answer.data()), (200, before.clone()), "{gate}");
+    }
+    let answer = operator.post(&format!("{flag}/groups"), &json!({ "group": "admins" })).unwrap();
+    assert_eq!(answer.data(), before);
+    assert_eq!((read(&instance, flag), log()), (before.clone(), logged));
+    let answer = operator.delete(&format!("{flag}/groups/admins")).unwrap();
+    assert_ne!(answer.data()["changed"], before["changed"], "what changes something does");
+    let group = json!({ "group": "nobody" });
+    let answer = operator.post(&format!("{flag}/groups"), &group).unwrap();
+    assert_eq!(answer.failure(), "422 VALIDATION_FAILED");
+}

@@ -280,6 +280,13 @@ impl Edit {
             _ => Ok(()),
         }
     }
+
+    /// Whether it sets one gate to what that is already.
+    pub(super) fn is_idle(&self, gates: &Gates) -> bool {
+        let mut after = gates.clone();
+        after.apply(self);
+        after == *gates && !matches!(self, Edit::Enable | Edit::Disable)
+    }
 }
 
 /// A change that a flag does not take.

@@ -97,14 +97,20 @@ impl FlagStore {
 
     /// Changes a flag. When this returns, this node admits nobody by what was; other nodes follow by their polls.
     ///
+    /// A gate that is set to what it is, such as an actor or a group that is taken away and not there, leaves no trace
+    /// in the flag or in the log. Switching the whole flag does, also to what it is: it is a choice.
+    ///
     /// # Errors
     ///
     /// [`FlagError::Unknown`], [`FlagError::Edit`] or [`FlagError::Database`]; nothing was changed then.
     pub async fn edit(&self, name: &str, edit: Edit, by: By) -> Result<Flag, FlagError> {
         let name = name.to_owned();
         edit.check(&name, &self.gate.groups())?;
-        self.change(move |conn| change_gates(conn, &name, action(&edit), &by, |it| it.apply(&edit)))
-            .await
+        self.change(move |conn| match rows::find(conn, &name)? {
+            Some(flag) if edit.is_idle(&flag.gates) => Ok(flag),
+            _ => change_gates(conn, &name, action(&edit), &by, |it| it.apply(&edit)),
+        })
+        .await
     }
 
     /// Takes over the gates of these flags, all or none, and answers the names of those that this changed. A flag that

@@ -42,7 +42,7 @@ pub(super) fn table() -> Vec<CoreRoute> {
             .permission(MANAGE)
             .says("Switch it on for an actor", |it| it.body::<NewActor>().ok::<Shown>()),
         delete("/api/v1/admin/flags/{name}/actors/{value}", remove_actor).permission(MANAGE).says(
-            "Take an actor away",
+            "Take an actor away; one that is not there changes nothing",
             |it| {
                 it.path("value", schema_of::<NewActor>()["properties"]["actor"].take())
                     .ok::<Shown>()
@@ -52,9 +52,10 @@ pub(super) fn table() -> Vec<CoreRoute> {
         post("/api/v1/admin/flags/{name}/groups", add_group)
             .permission(MANAGE)
             .says("Switch it on for a group", |it| it.body::<NewGroup>().ok::<Shown>()),
-        delete("/api/v1/admin/flags/{name}/groups/{value}", remove_group)
-            .permission(MANAGE)
-            .says("Take a group away", |it| it.ok::<Shown>()),
+        delete("/api/v1/admin/flags/{name}/groups/{value}", remove_group).permission(MANAGE).says(
+            "Take a group away; one that is not there, or none at all, changes nothing",
+            |it| it.ok::<Shown>(),
+        ),
         put("/api/v1/admin/flags/{name}/percentage_of_actors", percentage_of_actors)
             .permission(MANAGE)
             .says("Switch it on for a share of actors", |it| it.body::<Share>().ok::<Shown>()),
