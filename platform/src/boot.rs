@@ -21,7 +21,10 @@ use crate::{
     access::permissions,
     audit::By,
     config::{Origin, Settings},
-    db::{Confinement, DatabaseSettings, DbOpenError, Durability, Engine},
+    db::{
+        Confinement, DatabaseSettings, DbOpenError, Durability, Engine,
+        copy::{self, CopyError},
+    },
     gate::{FlagError, FlagStore, Gate, Groups, Installed, Seen, StateFile},
     manifest::{Manifest, Slug},
     migrator::{MigrationError, Migrator},
@@ -50,6 +53,9 @@ pub enum BootError {
     /// The core's tables.
     #[error("cannot migrate the core's tables")]
     Migration(#[from] MigrationError),
+    /// What a restore left that was killed.
+    #[error("cannot put right what a restore left")]
+    Restore(#[from] CopyError),
     /// The master key's file.
     #[error("cannot read the master key `{}`: `secrets.key_file` names it", .0.display())]
     KeyFile(PathBuf, #[source] io::Error),
@@ -134,6 +140,11 @@ pub fn database(settings: &Settings) -> DatabaseSettings {
 /// [`BootError`]; nothing runs then.
 pub fn core(settings: &Settings, handle: &Handle) -> Result<Core, BootError> {
     let core = opened(settings)?;
+    for schema in copy::mend(&database(settings))? {
+        tracing::warn!(
+            "The schema `{schema}` is left of a restore that was killed once its copy was loaded: `DROP SCHEMA \"{schema}\" CASCADE` removes it, and so does the next restore"
+        );
+    }
     let migrator = Migrator::new(&core.engine).with_runs(settings.database.migrate_at_start);
     let plan = migrator.plan(&[])?;
     for outcome in migrator.run(&plan)? {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -21,6 +22,9 @@ use serde_json::{Value, json};
 
 const NOTES: &str = "/api/v1/fixture-000/notes";
 const WRITERS: usize = 4;
+/// Restores that are killed, each so much later than the one before.
+const ROUNDS: u32 = 12;
+const STEP: Duration = Duration::from_millis(60);
 /// Notes that must be acknowledged before the backup begins, and again after it ended.
 const MANY: usize = 40;
 
@@ -33,6 +37,63 @@ fn what_was_acknowledged_is_restored_on_sqlite() -> Result<()> {
 fn what_was_acknowledged_is_restored_on_postgres() -> Result<()> {
     let Some(cluster) = Cluster::shared() else { return Ok(()) };
     drill("postgres", &|| Ok(Setup::new()?.with_setting("database.url", &cluster.database()?)))
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_one_whole_state_on_sqlite() -> Result<()> {
+    killed("sqlite", Setup::new()?, None)
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_one_whole_state_on_postgres() -> Result<()> {
+    let Some(cluster) = Cluster::shared() else { return Ok(()) };
+    let url = cluster.database()?;
+    killed("postgres", Setup::new()?.with_setting("database.url", &url), Some((cluster, &url)))
+}
+
+/// Kills restores at ever later moments: the next start finds the former notes, or those of the backup.
+fn killed(engine: &str, setup: Setup, cluster: Option<(&Cluster, &str)>) -> Result<()> {
+    let mut instance = setup.with_fixture()?.start()?;
+    let note = |instance: &Instance, text: &str| -> Result<()> {
+        let answer = instance.anonymous().post(NOTES, &json!({ "text": text }))?;
+        ensure!(answer.status == 201, "{}", answer.text());
+        Ok(())
+    };
+    note(&instance, "old")?;
+    let backup = instance.setup().directory().join("backup");
+    made(&instance, &backup)?;
+    let (mut former, mut restored) = (0, 0);
+    for round in 0..ROUNDS {
+        let new = format!("new {round}");
+        note(&instance, &new)?;
+        let stopped = instance.stop()?;
+        let mut restore = stopped.setup().command();
+        restore.args(["backup", "restore", text(&backup), "--force"]);
+        let mut restore = restore.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        thread::sleep(STEP * round);
+        restore.kill()?;
+        restore.wait()?;
+        instance = stopped.start()?;
+        let found = notes(&instance)?;
+        match (found.contains(&"old".to_owned()), found.contains(&new)) {
+            (true, true) => former += 1,
+            (true, false) if found.len() == 1 => restored += 1,
+            _ => anyhow::bail!("{engine}, {round}: neither state is whole: {found:?}"),
+        }
+    }
+    ensure!(
+        former > 0 && restored > 0,
+        "{engine}: {former} times the former state, {restored} the restored"
+    );
+    let stopped = instance.stop()?;
+    let said = stopped.setup().cli(&["backup", "restore", text(&backup), "--force"])?;
+    ensure!(said.code == Some(0), "{engine}: {said:?}");
+    ensure!(notes(&stopped.start()?)? == ["old"], "{engine}: the last one was not killed");
+    if let Some((cluster, url)) = cluster {
+        let left = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'powernode\\_former%'";
+        ensure!(cluster.ask(url, left)? == "0", "what was moved aside is left");
+    }
+    Ok(())
 }
 
 fn drill(engine: &str, place: &dyn Fn() -> Result<Setup>) -> Result<()> {

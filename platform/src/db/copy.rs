@@ -158,6 +158,15 @@ pub fn restore(settings: &DatabaseSettings, from: &Path) -> Result<(), CopyError
     server::restore(url, from)
 }
 
+/// Puts right what a restore left that was killed; answers what is left of the former data beside the restored.
+///
+/// # Errors
+///
+/// [`CopyError`].
+pub fn mend(settings: &DatabaseSettings) -> Result<Vec<String>, CopyError> {
+    settings.url.as_ref().map_or_else(|| Ok(Vec::new()), |url| server::mend(url))
+}
+
 /// A copy of a database, which goes when this is dropped.
 #[derive(Debug)]
 pub struct Scratch {

@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use diesel::{
@@ -116,6 +117,7 @@ pub(super) fn is_empty(url: &str) -> Result<bool, CopyError> {
 /// Loads a dump into a database that has none of it.
 pub(super) fn load(url: &str, from: &Path) -> Result<(), CopyError> {
     Target::new(url).run("pg_restore", |command| {
+        command.env("PGAPPNAME", NAME);
         command.args(["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]);
         command.arg(from);
     })?;
@@ -127,6 +129,7 @@ pub(super) fn load(url: &str, from: &Path) -> Result<(), CopyError> {
 
 /// Loads a dump in the place of what is there; what is there moves aside, and goes once the dump is loaded.
 pub(super) fn restore(url: &str, from: &Path) -> Result<(), CopyError> {
+    mend(url)?;
     let mut connection = connect(url)?;
     let former = schemas(&mut connection)?;
     let rename = |pairs: Vec<(String, String)>| {
@@ -151,6 +154,44 @@ pub(super) fn restore(url: &str, from: &Path) -> Result<(), CopyError> {
     connection.batch_execute(&dropped(&former.iter().map(aside).collect::<Vec<_>>()))?;
     Ok(())
 }
+
+/// Moves back what a restore had moved aside when it was killed before its copy was loaded; answers what is still left
+/// of one that was killed after that.
+pub(super) fn mend(url: &str) -> Result<Vec<String>, CopyError> {
+    let mut connection = connect(url)?;
+    let began = Instant::now();
+    loop {
+        let left = query(&mut connection, LEFT)?;
+        let aside = query(&mut connection, MOVED)?;
+        if !left.is_empty() || aside.is_empty() {
+            return Ok(left);
+        }
+        // The program that the killed one had started goes on by itself, and may yet load the copy.
+        query(&mut connection, END)?;
+        let lines = aside.iter().filter_map(|it| {
+            Some(format!("ALTER SCHEMA \"{it}\" RENAME TO \"{}\";", it.strip_prefix(ASIDE)?))
+        });
+        let moved =
+            connection.batch_execute(&format!("BEGIN; {} COMMIT;", lines.collect::<String>()));
+        match moved {
+            Err(error) if began.elapsed() > PATIENCE => return Err(error.into()),
+            Err(_) => {
+                connection.batch_execute("ROLLBACK")?;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Ok(()) => {}
+        }
+    }
+}
+
+/// How long the programs of a killed restore may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Under which name a restore's connections are known.
+const NAME: &str = "powernode_restore";
+const END: &str = "SELECT pg_terminate_backend(pid)::text AS name FROM pg_stat_activity \
+    WHERE datname = current_database() AND application_name = 'powernode_restore'";
+const MOVED: &str =
+    "SELECT nspname::text AS name FROM pg_namespace WHERE nspname LIKE 'powernode\\_former\\_%'";
 
 /// What the names of schemas begin with that a restore moved aside.
 const ASIDE: &str = "powernode_former_";
