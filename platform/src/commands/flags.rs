@@ -150,7 +150,7 @@ impl Flagged<'_> {
                 Ok(client.send("PUT", FLIPPER, &json!(file))?["changed"].take())
             }
             Self::Offline(runtime, core) => {
-                let flags = file.read()?;
+                let flags = file.read().map_err(|bad| exit::usage(bad.to_string()))?;
                 Ok(json!(runtime.block_on(core.flags.import(flags, by()))?))
             }
         }
@@ -236,8 +236,9 @@ impl Flags {
                     file.as_object_mut().map(|it| it.remove("source"));
                     serde_json::from_value(file)
                 };
-                let export =
-                    read().with_context(|| format!("`{shown}` is no export of Flipper's"))?;
+                let export = read().map_err(|error: serde_json::Error| {
+                    exit::usage(format!("`{shown}` is no export of Flipper's: {error}"))
+                })?;
                 let changed = flagged.import(export)?;
                 let names = changed.as_array().into_iter().flatten().filter_map(Value::as_str);
                 let names: Vec<_> = names.collect();
