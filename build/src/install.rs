@@ -25,6 +25,8 @@ pub(crate) const TEST: &[Package] = &[
     Package { name: "postgresql", test: postgresql },
     // Makes the certificates of the tests that encrypt.
     Package { name: "openssl", test: || runs("openssl", &["version"]) },
+    // Opens the pages.
+    Package { name: "chromium", test: chromium },
     // Runs Schemathesis, which the tests install for themselves.
     Package {
         name: "python3-venv",
@@ -97,6 +99,10 @@ fn runs(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
+}
+
+fn chromium() -> bool {
+    ["chromium", "chromium-browser", "google-chrome"].iter().any(|it| runs(it, &["--version"]))
 }
 
 /// Debian keeps the server's programs out of the search path, one directory for each version.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artefacts;
+pub mod browser;
 pub mod client;
 pub mod instance;
 pub mod library;
