@@ -81,6 +81,11 @@ fn conflicts_are_told_and_stop_nothing() -> Result<()> {
         assert_eq!(conflicts("date=2027-03-03&time=10:00:00"), "");
         assert_eq!(conflicts("date=2027-03-02&time=12:00:00"), "2027-03-02 Day");
         assert_eq!(conflicts("date=2027-03-02&entry_type=event"), "2027-03-02 Day");
+        it.entry(json!({
+            "title": "Late", "scheduled_date": "2027-03-02", "scheduled_time": "23:45:00",
+        }));
+        assert_eq!(conflicts("date=2027-03-03&time=00:15:00"), "2027-03-02 Late");
+        assert_eq!(conflicts("date=2027-03-03&time=00:45:00"), "");
         let id = nine.trim_start_matches("calendar/");
         assert_eq!(conflicts(&format!("date=2027-03-03&exclude_id={id}")), "");
         it.ok(&format!("POST {nine}/cancel"), json!({}));

@@ -1,6 +1,6 @@
 //! Entries of the calendar: what is planned for which day, once or again and again.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use powernode_plugin_api::{prelude::*, text_enum};
 use schemars::JsonSchema;
@@ -192,15 +192,6 @@ impl Entry {
         Ok(rule.days(start, from, to).take(most).collect())
     }
 
-    /// Whether it is in the way of something else on `day`: less than an hour apart, where both
-    /// have a time.
-    pub fn is_near(&self, time: Option<NaiveTime>) -> bool {
-        match (self.scheduled_time, time) {
-            (Some(mine), Some(other)) => (mine - other).num_minutes().abs() < 60,
-            _ => true,
-        }
-    }
-
     fn validate(&mut self) -> Result<()> {
         let days = NaiveDate::from_ymd_opt(1970, 1, 1)..=NaiveDate::from_ymd_opt(9999, 12, 31);
         let mut checks = Checks::new();
@@ -222,6 +213,20 @@ impl Entry {
             }
         };
         Ok(())
+    }
+}
+
+impl Occurrence {
+    /// Whether it is in the way of something else: less than an hour apart, midnight or not, where
+    /// both have a time, and on the same day where one takes the whole day.
+    pub fn is_near(&self, day: NaiveDate, time: Option<NaiveTime>) -> bool {
+        match (self.entry.scheduled_time, time) {
+            (Some(mine), Some(other)) => {
+                let apart = self.occurs_on.and_time(mine) - day.and_time(other);
+                apart.abs() < TimeDelta::hours(1)
+            }
+            _ => self.occurs_on == day,
+        }
     }
 }
 

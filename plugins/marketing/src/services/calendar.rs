@@ -75,13 +75,15 @@ pub fn list(
     Ok(Paged { rows, page, total })
 }
 
-/// What is in the way of something on that day: to be known, and never an obstacle.
+/// What is in the way of something on that day: to be known, and never an obstacle. The days beside
+/// it count too, since an hour may pass midnight.
 pub fn conflicts(
     conn: &mut HostConnection,
     account: Uuid,
     planned: &Planned,
 ) -> Result<Vec<Occurrence>> {
-    let range = Range { start: planned.date, end: planned.date };
+    let day = planned.date;
+    let range = Range { start: day.pred_opt().unwrap_or(day), end: day.succ_opt().unwrap_or(day) };
     let mut query = touching(account, range).filter(entries::status.ne(Status::Cancelled));
     if let Some(kind) = planned.entry_type {
         query = query.filter(entries::entry_type.eq(kind));
@@ -90,7 +92,7 @@ pub fn conflicts(
         query = query.filter(entries::id.ne(id));
     }
     let all = expanded(query.select(Entry::as_select()).load(conn)?, range)?;
-    Ok(all.into_iter().filter(|it| it.entry.is_near(planned.time)).collect())
+    Ok(all.into_iter().filter(|it| it.is_near(day, planned.time)).collect())
 }
 
 /// One entry of the account.

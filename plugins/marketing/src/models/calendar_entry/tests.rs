@@ -54,10 +54,33 @@ fn null_takes_away_and_nothing_leaves_alone() {
     assert!(!change(json!({ "scheduled_time": null })));
 }
 
+/// Whether an entry at that time on the second of March is near another moment of the month.
+#[track_caller]
+fn near(scheduled_time: Option<&str>, day: &str, time: Option<&str>, expected: bool) {
+    let entry = entry(json!({ "scheduled_time": scheduled_time })).unwrap();
+    let occurrence = Occurrence { entry, occurs_on: "2027-03-02".parse().unwrap() };
+    let day = format!("2027-03-{day}").parse().unwrap();
+    let found = occurrence.is_near(day, time.map(|it| it.parse().unwrap()));
+    assert_eq!(found, expected, "{scheduled_time:?} {day} {time:?}");
+}
+
 #[test]
-fn near_is_less_than_an_hour() {
-    let entry = entry(json!({ "scheduled_time": "09:00:00" })).unwrap();
-    let near = |time: &str| entry.is_near(Some(time.parse().unwrap()));
-    assert!(near("09:59:00") && near("08:01:00") && entry.is_near(None));
-    assert!(!near("10:00:00") && !near("08:00:00"));
+fn near_is_less_than_an_hour_also_across_midnight() {
+    let nine = Some("09:00:00");
+    near(nine, "02", Some("09:59:59"), true);
+    near(nine, "02", Some("08:00:01"), true);
+    near(nine, "02", Some("10:00:00"), false);
+    near(nine, "02", Some("08:00:00"), false);
+    near(nine, "03", nine, false);
+    near(Some("23:45:00"), "03", Some("00:15:00"), true);
+    near(Some("00:15:00"), "01", Some("23:45:00"), true);
+    near(Some("23:45:00"), "02", Some("00:15:00"), false);
+}
+
+#[test]
+fn a_whole_day_is_in_the_way_of_that_day() {
+    near(None, "02", Some("09:00:00"), true);
+    near(Some("23:45:00"), "02", None, true);
+    near(None, "01", None, false);
+    near(Some("23:45:00"), "03", None, false);
 }
