@@ -34,6 +34,7 @@ pub(crate) const PROOFS: &[Proof] = &[
     by_list("confinement_sqlite", 25, &["-p", "powernode-tests", "--test", "confinement"]),
     by_list("confinement_postgres", 25, &["-p", "powernode-tests", "--test", "confinement"]),
     by_list("doctor_faults", 30, &["-p", "powernode-tests", "--test", "doctor"]),
+    by_list("database_faults", 100, &["-p", "powernode-tests", "--test", "database_faults"]),
     by_list("account_isolation", 1, &["-p", "powernode-tests", "--test", "account_isolation"]),
     by_list("migration_crash", 1, &["-p", "powernode-tests", "--test", "migrate", "crash"]),
     by_list("wrong_libraries", 30, &["-p", "powernode-tests", "--test", "wrong_libraries"]),

@@ -40,6 +40,7 @@ pub mod key;
 pub mod lock;
 pub mod look;
 pub mod serve;
+pub mod wait;
 
 /// Why the platform cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@
 pub mod copy;
 mod engine;
 pub mod epoch;
+mod health;
 pub mod inspect;
 mod job;
 mod owners;
@@ -20,6 +21,7 @@ mod sqlite;
 
 pub use self::{
     engine::{DbOpenError, Engine},
+    health::{Fault, Health},
     postgres::Vault,
     principal::{Principal, table_prefix},
     rows::{MAX_BYTES, MAX_ROWS, TooLarge},

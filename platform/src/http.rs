@@ -38,6 +38,7 @@ pub mod request_id;
 mod response;
 mod route;
 pub mod socket;
+pub mod starting;
 pub mod state;
 
 pub use self::state::Platform;

@@ -14,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A failure with the status that the client gets.
 ///
 /// `?` turns a database error into one: no row is 404, a unique constraint 409, a database
-/// that is busy or cannot be reached 503 with Retry-After, anything else 500 (whose cause goes to the log and not to the client).
+/// that is busy or cannot be used (out of reach, full, damaged) 503 with Retry-After, anything else 500 (whose cause goes to the log and not to the client).
 #[derive(Debug)]
 pub struct Error {
     status: u16,
@@ -114,9 +114,14 @@ impl Error {
         }
     }
 
-    /// 503: no connection of the database became free in time.
+    /// 503: no connection of the database became free in time, or somebody else has what this needs.
     fn busy() -> Self {
         Self::new(503, "DATABASE_BUSY", "the database is busy; try again")
+    }
+
+    /// 503: the database is not there, or takes no writes; nothing was written.
+    fn unusable() -> Self {
+        Self::new(503, "DATABASE_UNAVAILABLE", "the database cannot be used now; try again")
     }
 
     /// The status.
@@ -201,15 +206,12 @@ impl From<DieselError> for Error {
             DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
                 Self::conflict("something that this refers to does not exist, or is still in use")
             }
-            DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _) => {
-                Self { cause: Some(error.into()), ..Self::busy() }
-            }
+            DieselError::DatabaseError(
+                DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::SerializationFailure,
+                _,
+            ) => Self { cause: Some(error.into()), ..Self::busy() },
             DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => {
-                let message = "the database cannot be reached; try again";
-                Self {
-                    cause: Some(error.into()),
-                    ..Self::new(503, "DATABASE_UNAVAILABLE", message)
-                }
+                Self { cause: Some(error.into()), ..Self::unusable() }
             }
             _ => Self::internal(error),
         }
@@ -220,6 +222,7 @@ impl From<RunError> for Error {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Pool(text) => Self { cause: Some(text.into()), ..Self::busy() },
+            RunError::Full(text) => Self { cause: Some(text.into()), ..Self::unusable() },
             RunError::Database(error) => error.into(),
             error => Self::internal(error),
         }

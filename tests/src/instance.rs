@@ -37,6 +37,12 @@ impl Instance {
     }
 
     fn start_on(setup: Arc<Setup>, port: u16, token: Option<String>) -> Result<Instance> {
+        let mut instance = Instance::spawn(setup, port, token)?;
+        instance.await_ready()?;
+        Ok(instance)
+    }
+
+    fn spawn(setup: Arc<Setup>, port: u16, token: Option<String>) -> Result<Instance> {
         let printed = setup.directory().join("printed");
         // What an earlier start printed is not what this one prints.
         let _ = fs::remove_file(&printed);
@@ -48,7 +54,12 @@ impl Instance {
             .stderr(setup.append(&setup.log_file())?)
             .spawn()
             .context("cannot start the platform")?;
-        let mut instance = Instance { child, setup, port, token };
+        Ok(Instance { child, setup, port, token })
+    }
+
+    fn await_ready(&mut self) -> Result<()> {
+        let instance = self;
+        let printed = instance.setup.directory().join("printed");
         let asked = instance.anonymous();
         let begun = Instant::now();
         while !asked.get("/readyz").is_ok_and(|answer| answer.status == 200) {
@@ -66,7 +77,7 @@ impl Instance {
             within(Duration::from_secs(5), || found().is_some());
             instance.token = found();
         }
-        Ok(instance)
+        Ok(())
     }
 
     /// Returns a client with the operator's token.
@@ -239,6 +250,15 @@ impl Stopped {
     /// As [`Setup::start`].
     pub fn start(self) -> Result<Instance> {
         Instance::start_on(self.setup, self.port, self.token)
+    }
+
+    /// Starts the platform again, and does not wait until it serves.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started.
+    pub fn start_without_waiting(self) -> Result<Instance> {
+        Instance::spawn(self.setup, self.port, self.token)
     }
 
     /// Returns the place.

@@ -2,9 +2,10 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -97,6 +98,106 @@ impl Cluster {
             Ok(())
         })
         .map(Some)
+    }
+
+    /// A server of its own, with these settings, which may be stopped and started; `None` as with
+    /// [`Cluster::shared`]. It ends with this process.
+    ///
+    /// # Errors
+    ///
+    /// What the server says.
+    pub fn own(settings: &[&str]) -> Result<Option<Self>> {
+        if Self::shared().is_none() {
+            return Ok(None);
+        }
+        Self::start(settings, |_| Ok(())).map(Some)
+    }
+
+    /// A standby that follows this server; from now on, this one acknowledges what the standby has as well.
+    ///
+    /// # Errors
+    ///
+    /// What `pg_basebackup` or either server says.
+    pub fn with_standby(&self) -> Result<Self> {
+        let folder = place()?;
+        let address = self.address("postgres", PASSWORD, "postgres");
+        run(unprivileged(&folder, "pg_basebackup")
+            .args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-d", &address, "-D"])
+            .arg(folder.join("data")))?;
+        let standby = Self::launch(folder, free_port()?, &[])?;
+        self.administer("ALTER SYSTEM SET synchronous_standby_names = '*'")?;
+        self.administer("SELECT pg_reload_conf()")?;
+        let follows = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        let began = Instant::now();
+        while self.ask(&address, follows)? != "1" {
+            if began.elapsed() > START_TIMEOUT {
+                bail!("the standby does not follow");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(standby)
+    }
+
+    /// Makes the standby the server that takes writes.
+    ///
+    /// # Errors
+    ///
+    /// What `pg_ctl` says.
+    pub fn promote(&self) -> Result<()> {
+        let data = self.folder.join("data");
+        run(unprivileged(&self.folder, "pg_ctl").args(["promote", "-w", "-s", "-D"]).arg(data))
+    }
+
+    /// Stops the server as a crash does: nobody is asked.
+    ///
+    /// # Errors
+    ///
+    /// What `pg_ctl` says.
+    pub fn crash(&self) -> Result<()> {
+        let data = self.folder.join("data");
+        let stop = ["stop", "-m", "immediate", "-w", "-s", "-D"];
+        run(unprivileged(&self.folder, "pg_ctl").args(stop).arg(data))
+    }
+
+    /// Starts it again, on the same port.
+    ///
+    /// # Errors
+    ///
+    /// It does not become ready.
+    pub fn restart(&self, settings: &[&str]) -> Result<()> {
+        Self::launch(self.folder.clone(), self.port, settings).map(drop)
+    }
+
+    /// A client that takes a connection of `database`'s, until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// It does not get one.
+    pub fn guest(&self, database: &str) -> Result<Guest> {
+        let mut psql = Command::new(program("psql"));
+        let psql = psql.args(["-X", "-q", "-A", "-t", database]);
+        let psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut guest = Guest(psql.spawn().context("cannot run psql")?);
+        guest.say("SELECT 'in';").context("no connection is left")?;
+        Ok(guest)
+    }
+
+    /// Sends a signal such as `STOP` to the server and all its processes.
+    ///
+    /// # Errors
+    ///
+    /// What `pkill` says.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let process = self.process.to_string();
+        let mut children = Command::new("pkill");
+        // A server has children, always.
+        run(children.args([&format!("-{name}"), "-P", &process]))?;
+        run(Command::new("kill").args([&format!("-{name}"), &process]))
+    }
+
+    /// The port on which it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The address of a new, empty database.
@@ -198,11 +299,7 @@ impl Cluster {
 
     /// Starts a server with these settings, once `configure` did the rest in its folder.
     fn start(settings: &[&str], configure: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
-        remove_left_overs();
-        let folder = tempfile::Builder::new().prefix("powernode-postgres-").tempdir()?.keep();
-        if rustix::process::geteuid().is_root() {
-            std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY))?;
-        }
+        let folder = place()?;
         let data = folder.join("data");
         let password = folder.join("password");
         fs::write(&password, PASSWORD)?;
@@ -212,17 +309,21 @@ impl Cluster {
             .arg("-D")
             .arg(&data))?;
         configure(&folder)?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        Self::launch(folder, free_port()?, settings)
+    }
+
+    /// Runs the server whose data is in `folder`, until it is ready.
+    fn launch(folder: PathBuf, port: u16, settings: &[&str]) -> Result<Self> {
         let mut server = unprivileged(&folder, "postgres");
         server
             .arg("-D")
-            .arg(&data)
+            .arg(folder.join("data"))
             .arg("-k")
             .arg(&folder)
             .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
             .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.join("log"))?);
+            .stderr(fs::File::options().create(true).append(true).open(folder.join("log"))?);
         // The server ends with the thread that started it, which lasts as long as the process.
         let (sender, started) = mpsc::channel();
         std::thread::Builder::new().name("postgres".to_owned()).spawn(move || {
@@ -253,6 +354,49 @@ impl Cluster {
         }
         bail!("not ready in time: {}", fs::read_to_string(self.folder.join("log"))?)
     }
+}
+
+/// A client that has a connection, and lets it go when it is dropped.
+#[derive(Debug)]
+pub struct Guest(Child);
+
+impl Guest {
+    /// Runs statements of which the last one answers a row, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// It is not there any more.
+    pub fn say(&mut self, sql: &str) -> Result<()> {
+        let (stdin, stdout) = (self.0.stdin.as_mut(), self.0.stdout.as_mut());
+        let (stdin, stdout) = stdin.zip(stdout).context("psql has no pipes")?;
+        writeln!(stdin, "{sql}")?;
+        if BufReader::new(stdout).read_line(&mut String::new())? == 0 {
+            bail!("psql ended");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // Its own child, by its own id: nothing else can be meant.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A new folder for a server, which it may write.
+fn place() -> Result<PathBuf> {
+    remove_left_overs();
+    let folder = tempfile::Builder::new().prefix("powernode-postgres-").tempdir()?.keep();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY))?;
+    }
+    Ok(folder)
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Makes an authority, `<name>.crt` and `<name>.key`.

@@ -37,6 +37,8 @@ use crate::{
 
 /// How often other nodes' changes of flags are looked for: they hold here within a second, also when one look fails.
 const FOLLOW: Duration = Duration::from_millis(300);
+/// How often a database that could not be used is tried again, and its files are looked at.
+const PROBE: Duration = Duration::from_secs(1);
 /// How long a load balancer has to notice that the platform is about to end.
 const NOTICE: Duration = Duration::from_millis(200);
 
@@ -69,6 +71,7 @@ pub fn platform(
     let (server, extensions) = (&settings.server, &settings.extensions);
     Ok(Platform {
         core: core.db.clone(),
+        engine: core.engine.clone(),
         access: Access::new(core.db.clone()),
         gate: core.gate.clone(),
         flags: core.flags.clone(),
@@ -117,6 +120,8 @@ pub async fn serve(
             "Extension `{slug}` blocks a worker thread for {time:?} already"
         );
     })?;
+    let engine = platform.engine.clone();
+    tokio::spawn(async move { engine.watch(PROBE).await });
     let (flags, uses) = (platform.flags.clone(), platform.clone());
     tokio::spawn(async move { flags.follow(FOLLOW).await });
     tokio::spawn(async move { uses.access.write_uses().await });

@@ -46,7 +46,7 @@ impl Serve {
         // Held until the process ends: what another platform left there is not touched before.
         let _lock = DataLock::take(&settings.data)?;
         let runtime = super::runtime()?;
-        let core = boot::core(&settings, runtime.handle())?;
+        let core = boot::wait::core(&settings, runtime.handle(), &listener)?;
         let booted = boot::extensions(core, &settings, runtime.handle())?;
         let platform = Arc::new(serve::platform(&booted, &settings, runtime.handle())?);
         let by = By::new("platform", Utc::now());

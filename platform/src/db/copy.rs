@@ -133,8 +133,13 @@ pub fn restore(settings: &DatabaseSettings, from: &Path) -> Result<(), CopyError
         };
         if path.exists() {
             // What lies in the log of the former database moves into it, so that no log is found beside the copy.
-            let mut former = sqlite(path)?;
-            former.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
+            // A damaged one has nothing more to lose.
+            let settled =
+                sqlite(path).map(|mut it| it.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)"));
+            match settled? {
+                Err(error) if !is_damage(&error) => return Err(error.into()),
+                _ => {}
+            }
         }
         let new = beside(".restored");
         match fs::remove_file(&new) {
@@ -165,6 +170,12 @@ pub fn restore(settings: &DatabaseSettings, from: &Path) -> Result<(), CopyError
 /// [`CopyError`].
 pub fn mend(settings: &DatabaseSettings) -> Result<Vec<String>, CopyError> {
     settings.url.as_ref().map_or_else(|| Ok(Vec::new()), |url| server::mend(url))
+}
+
+/// Whether SQLite says that a file is not a whole database.
+fn is_damage(error: &diesel::result::Error) -> bool {
+    let diesel::result::Error::DatabaseError(_, information) = error else { return false };
+    ["malformed", "not a database"].iter().any(|it| information.message().contains(it))
 }
 
 /// A copy of a database, which goes when this is dropped.

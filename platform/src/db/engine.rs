@@ -14,7 +14,7 @@ use powernode_abi::{
 use powernode_plugin_api::db::Db;
 
 use super::{
-    DatabaseSettings, Principal, Session, Vault,
+    DatabaseSettings, Health, Principal, Session, Vault,
     job::{Driver, Executor, Turns},
     owners::Owners,
     postgres::{Postgres, Refused},
@@ -60,6 +60,26 @@ pub enum DbOpenError {
     Threads(#[from] std::io::Error),
 }
 
+impl DbOpenError {
+    /// Whether it may be over without anybody changing a setting: the server starts, or the way to it comes back.
+    pub fn may_pass(&self) -> bool {
+        let Self::Postgres { source, .. } = self else { return false };
+        let text = source.to_string();
+        const PASSING: [&str; 9] = [
+            "Connection refused",
+            "Connection reset",
+            "timeout expired",
+            "timed out",
+            "No route to host",
+            "Network is unreachable",
+            "server closed the connection",
+            "the database system is",
+            "session is read-only",
+        ];
+        PASSING.iter().any(|it| text.contains(it))
+    }
+}
+
 /// An open database; clones share it.
 #[derive(Clone)]
 pub struct Engine {
@@ -70,6 +90,7 @@ struct Inner {
     backend: Backend,
     executor: Executor,
     owners: Arc<Owners>,
+    health: Arc<Health>,
 }
 
 /// The two kinds of databases.
@@ -97,29 +118,32 @@ impl Engine {
             .and_then(|path| path.to_str().map(str::to_owned))
             .ok_or_else(|| DbOpenError::Path(settings.path.to_string_lossy().into_owned()))?;
         let readers = settings.readers.max(1);
-        let owners = Arc::<Owners>::default();
-        let sqlite = Sqlite::open(&path, settings.durability, readers, Arc::clone(&owners))
+        let (owners, health) = (Arc::<Owners>::default(), Arc::<Health>::default());
+        let shared = (Arc::clone(&owners), Arc::clone(&health));
+        let sqlite = Sqlite::open(&path, settings.durability, readers, shared.0, shared.1)
             .map_err(|source| DbOpenError::Sqlite { path: path.clone(), source })?;
         let turns = Turns::split(readers as usize, 1);
         let executor = Executor::new(turns, settings.acquire_timeout)?;
         let backend = Backend::Sqlite(Arc::new(sqlite));
-        Ok(Self { inner: Arc::new(Inner { backend, executor, owners }) })
+        Ok(Self { inner: Arc::new(Inner { backend, executor, owners, health }) })
     }
 
     fn open_postgres(url: &str, settings: &DatabaseSettings) -> Result<Self, DbOpenError> {
-        let owners = Arc::<Owners>::default();
+        let (owners, health) = (Arc::<Owners>::default(), Arc::<Health>::default());
         let turns = Turns::shared(settings.max_connections as usize, settings.pool_size as usize);
-        let postgres = Postgres::open(url, turns.most(), settings, Arc::clone(&owners)).map_err(
-            |refused| match refused {
-                Refused::Connection(source) => {
-                    DbOpenError::Postgres { address: without_password(url), source }
+        let shared = (Arc::clone(&owners), Arc::clone(&health));
+        let postgres =
+            Postgres::open(url, turns.most(), settings, shared.0, shared.1).map_err(|refused| {
+                match refused {
+                    Refused::Connection(source) => {
+                        DbOpenError::Postgres { address: without_password(url), source }
+                    }
+                    Refused::NoRoles(role) => DbOpenError::NoRoles { role },
                 }
-                Refused::NoRoles(role) => DbOpenError::NoRoles { role },
-            },
-        )?;
+            })?;
         let executor = Executor::new(turns, settings.acquire_timeout)?;
         let backend = Backend::Postgres(Arc::new(postgres));
-        Ok(Self { inner: Arc::new(Inner { backend, executor, owners }) })
+        Ok(Self { inner: Arc::new(Inner { backend, executor, owners, health }) })
     }
 
     /// Encrypts with `vault` what this room keeps: on PostgreSQL the passwords of extensions' login roles.
@@ -149,6 +173,21 @@ impl Engine {
     /// [`powernode_abi::data::SQLITE`] or [`powernode_abi::data::POSTGRES`].
     pub fn dialect(&self) -> u32 {
         self.driver().dialect()
+    }
+
+    /// What is known of the database's health.
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.inner.health)
+    }
+
+    /// Looks after the database's health, at that pace, for as long as this is polled.
+    pub async fn watch(&self, pace: std::time::Duration) {
+        loop {
+            tokio::time::sleep(pace).await;
+            let driver = self.driver();
+            // A probe that panics is tried again.
+            let _ = tokio::task::spawn_blocking(move || driver.probe()).await;
+        }
     }
 
     /// A connection that may change the database's shape.

@@ -38,6 +38,8 @@ pub(crate) trait Driver: Send + Sync + 'static {
         job: &mut JobObject,
         control: &Control,
     ) -> Result<(), DbError>;
+    /// Looks whether the database can be used, and notes what it finds; blocks for seconds at most.
+    fn probe(&self);
 }
 
 /// Whether a job's caller gave up, and how to stop what the job runs.

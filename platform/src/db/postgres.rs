@@ -20,7 +20,7 @@ use std::sync::Arc;
 use diesel::ConnectionError;
 use powernode_abi::{
     DbError, JobObject,
-    data::{POSTGRES, kind},
+    data::{POSTGRES, kind, mode},
 };
 
 pub use self::roles::Vault;
@@ -34,6 +34,7 @@ use self::{
 pub(crate) use self::{connection::Connection, pool::Lease};
 use super::{
     Principal,
+    health::Health,
     job::{Control, Driver},
     owners::Owners,
     settings::{Confinement, DatabaseSettings},
@@ -47,6 +48,7 @@ pub(crate) struct Postgres {
     /// None: all share the operator's role.
     roles: Option<Roles>,
     owners: Arc<Owners>,
+    health: Arc<Health>,
     /// Under which name the pool keeps connections of the operator's role.
     operator: Arc<str>,
 }
@@ -88,6 +90,7 @@ impl Postgres {
         most: usize,
         settings: &DatabaseSettings,
         owners: Arc<Owners>,
+        health: Arc<Health>,
     ) -> Result<Self, Refused> {
         let address = Address::new(url, settings.acquire_timeout);
         let mut first = Connection::open(&address.operator()).map_err(Refused::Connection)?;
@@ -101,7 +104,7 @@ impl Postgres {
                 Some(Roles::default())
             }
         };
-        Ok(Self { address, pool: Pool::new(most), roles, owners, operator: "".into() })
+        Ok(Self { address, pool: Pool::new(most), roles, owners, health, operator: "".into() })
     }
 
     /// Encrypts the passwords of roles with `vault`.
@@ -117,6 +120,13 @@ impl Postgres {
             connection.batch(&format!("SET search_path TO {CORE}; {}", session::UNHURRIED))
         })?;
         Ok(Migrating::new(Arc::clone(self), operator))
+    }
+
+    /// Notes what an error says of the server's health.
+    fn note(&self, error: &DbError) {
+        if let Some(fault) = errors::fault_of(error) {
+            self.health.found(fault);
+        }
     }
 
     /// The address under which `principal` logs in.
@@ -192,9 +202,32 @@ impl Driver for Postgres {
         control: &Control,
     ) -> Result<(), DbError> {
         control.check()?;
-        let mut connection =
-            self.begun(principal, |connection| connection.begin_job(principal, mode))?;
-        connection.run_job(principal, mode, job, &self.owners, control)
+        let begun = self.begun(principal, |connection| connection.begin_job(principal, mode));
+        let mut connection = begun.inspect_err(|error| self.note(error))?;
+        let ended = connection.run_job(principal, mode, job, &self.owners, control);
+        match connection.take_fault() {
+            Some(fault) => self.health.found(fault),
+            None if ended.is_ok() && mode != mode::READ => self.health.works(),
+            None => {}
+        }
+        ended
+    }
+
+    fn probe(&self) {
+        if self.health.fault().is_none() {
+            return;
+        }
+        let core = Principal::core();
+        let answer = self.begun(&core, |connection| {
+            connection.begin_job(&core, mode::TRANSACTION)?;
+            let touched = connection.touch();
+            connection.roll_back_all();
+            touched
+        });
+        match answer {
+            Ok(_) => self.health.works(),
+            Err(error) => self.note(&error),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod authorizer;
 mod connection;
 mod errors;
+mod files;
 mod raw;
 mod session;
 mod storage;
@@ -20,9 +21,10 @@ use powernode_abi::{
 };
 
 pub(crate) use self::connection::Connection;
-use self::connection::Role;
+use self::{connection::Role, files::Files};
 use super::{
     Principal,
+    health::{self, Health},
     job::{Control, Driver},
     owners::Owners,
     settings::Durability,
@@ -33,6 +35,8 @@ use super::{
 pub(crate) struct Sqlite {
     writer: r2d2::Pool<Opener>,
     readers: r2d2::Pool<Opener>,
+    files: Arc<Files>,
+    health: Arc<Health>,
 }
 
 impl Sqlite {
@@ -42,12 +46,20 @@ impl Sqlite {
         durability: Durability,
         readers: u32,
         owners: Arc<Owners>,
+        health: Arc<Health>,
     ) -> Result<Self, ConnectionError> {
         make(path);
-        let opener =
-            |role| Opener { path: path.into(), role, durability, owners: Arc::clone(&owners) };
+        let files = Arc::new(Files::of(path));
+        let opener = |role| Opener {
+            path: path.into(),
+            role,
+            durability,
+            owners: Arc::clone(&owners),
+            health: Arc::clone(&health),
+            files: Arc::clone(&files),
+        };
         // The first connection says what is wrong, which a pool would only time out on.
-        drop(Connection::open(path, Role::Writer, durability, Arc::clone(&owners))?);
+        drop(opener(Role::Writer).open()?);
         let pool = |role, size| {
             r2d2::Pool::builder()
                 .max_size(size)
@@ -57,7 +69,26 @@ impl Sqlite {
                 .build(opener(role))
                 .map_err(|error| ConnectionError::BadConnection(error.to_string()))
         };
-        Ok(Self { writer: pool(Role::Writer, 1)?, readers: pool(Role::Reader, readers.max(1))? })
+        let (writer, readers) = (pool(Role::Writer, 1)?, pool(Role::Reader, readers.max(1))?);
+        Ok(Self { writer, readers, files, health })
+    }
+
+    /// Runs a job that writes: neither begun nor acknowledged where its file is not the database any more.
+    fn write(&self, run: impl FnOnce() -> Result<(), DbError>) -> Result<(), DbError> {
+        self.health.writable()?;
+        self.look()?;
+        run()?;
+        self.look()?;
+        self.health.works();
+        Ok(())
+    }
+
+    fn look(&self) -> Result<(), DbError> {
+        self.files.look().map_err(|fault| {
+            let refused = health::refused(&fault);
+            self.health.found(fault);
+            refused
+        })
     }
 
     /// The connection that writes, for the platform alone.
@@ -80,10 +111,27 @@ impl Driver for Sqlite {
         job: &mut JobObject,
         control: &Control,
     ) -> Result<(), DbError> {
-        let pool = if mode == mode::READ { &self.readers } else { &self.writer };
-        let mut connection =
-            pool.get().map_err(|error| DbError::new(kind::CLOSED, error.to_string()))?;
-        connection.run_job(principal, mode, job, control)
+        let mut run = |pool: &r2d2::Pool<Opener>| {
+            let lent = pool.get().map_err(|error| DbError::new(kind::CLOSED, error.to_string()));
+            lent?.run_job(principal, mode, job, control)
+        };
+        match mode {
+            mode::READ => run(&self.readers),
+            _ => self.write(|| run(&self.writer)),
+        }
+    }
+
+    fn probe(&self) {
+        let looked = self.look().is_ok();
+        let ill = self.health.fault().is_some();
+        // Whoever has the connection finds the same.
+        if looked
+            && ill
+            && let Some(mut connection) = self.writer.try_get()
+        {
+            // What works says so, and what fails is noted where it fails.
+            drop(self.write(|| connection.touch()));
+        }
     }
 }
 
@@ -101,6 +149,17 @@ pub(crate) struct Opener {
     role: Role,
     durability: Durability,
     owners: Arc<Owners>,
+    health: Arc<Health>,
+    files: Arc<Files>,
+}
+
+impl Opener {
+    fn open(&self) -> Result<Connection, ConnectionError> {
+        // Another file at this path is not the database that the others have open.
+        self.files.look().map_err(|fault| ConnectionError::BadConnection(fault.to_string()))?;
+        let (owners, health) = (Arc::clone(&self.owners), Arc::clone(&self.health));
+        Connection::open(&self.path, self.role, self.durability, owners, health)
+    }
 }
 
 impl r2d2::ManageConnection for Opener {
@@ -108,7 +167,7 @@ impl r2d2::ManageConnection for Opener {
     type Error = ConnectionError;
 
     fn connect(&self) -> Result<Connection, ConnectionError> {
-        Connection::open(&self.path, self.role, self.durability, Arc::clone(&self.owners))
+        self.open()
     }
 
     fn is_valid(&self, _: &mut Connection) -> Result<(), ConnectionError> {

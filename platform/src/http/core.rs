@@ -1,6 +1,8 @@
 //! The core's own routes, which are there without any extension.
 
-use actix_web::{HttpRequest, HttpResponse, web::Data};
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, rt::time::timeout, web::Data};
 use diesel::prelude::*;
 use powernode_plugin_api::db::RunError;
 use prometheus_client::encoding::text::encode;
@@ -71,15 +73,26 @@ struct Health {
 
 /// Whether requests may be sent.
 #[derive(Serialize, JsonSchema)]
-struct Readiness {
+pub(super) struct Readiness {
     #[schemars(extend("enum" = ["ready", "not ready"]))]
     status: &'static str,
     /// Whether the platform is about to end.
     draining: bool,
-    /// Whether the database answers.
+    /// Whether the database can be read and written.
     database: bool,
+    /// What keeps it from that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// How many extensions are loaded.
     extensions: usize,
+}
+
+impl Readiness {
+    /// That of a platform that waits for its database.
+    pub(super) fn waiting(reason: &str) -> Self {
+        let reason = Some(reason.to_owned());
+        Self { status: "not ready", draining: false, database: false, reason, extensions: 0 }
+    }
 }
 
 /// What a client must know before anybody signs in.
@@ -119,22 +132,32 @@ struct Report {
     tokens: i64,
 }
 
+/// How long the database may take to answer while the platform counts as ready.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The process lives.
-async fn healthz() -> HttpResponse {
+pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: "ok" })
 }
 
 /// It may be sent requests: it is not about to end, and its database answers.
 async fn readyz(platform: Data<Platform>) -> HttpResponse {
-    let database = platform
+    let asked = platform
         .core
         .read(|conn| core_accounts::table.count().get_result::<i64>(conn).map_err(RunError::from));
-    let database = database.await.is_ok();
+    let reason = match timeout(PATIENCE, asked).await {
+        Err(_) => Some(format!("the database did not answer within {PATIENCE:?}")),
+        // The text of an error may name the server, and whoever asks is unknown.
+        Ok(answer) => answer.err().map(|_| "the database cannot be read".to_owned()),
+    };
+    let reason = platform.engine.health().fault().map(|it| it.outline().to_owned()).or(reason);
+    let database = reason.is_none();
     let is_ready = database && !platform.is_draining();
     let body = Readiness {
         status: if is_ready { "ready" } else { "not ready" },
         draining: platform.is_draining(),
         database,
+        reason,
         extensions: platform.gate.loaded().len(),
     };
     if is_ready {

@@ -9,6 +9,7 @@ use actix_web::{
         header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
+use diesel::result::{DatabaseErrorKind, Error::DatabaseError};
 use powernode_plugin_api::db::RunError;
 use serde::Serialize;
 
@@ -175,17 +176,22 @@ impl ApiError {
 
     /// Something of the platform's own failed; the cause goes to the log alone.
     ///
-    /// A database without a free connection is no failure: it is over soon.
+    /// A database that is busy or cannot be used is no failure: it may be over soon.
     pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
         let cause = cause.into();
-        let busy = |it: &(dyn std::error::Error + 'static)| {
-            matches!(it.downcast_ref::<RunError>(), Some(RunError::Pool(_)))
-        };
-        if cause.chain().any(busy) {
-            return Self::unavailable("the database is busy; try again").because(cause);
+        let of_database = cause.chain().find_map(|it| it.downcast_ref().and_then(passing));
+        if let Some(message) = of_database {
+            return Self::unavailable(message).because(cause);
         }
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "something went wrong")
             .because(cause)
+    }
+
+    /// The platform waits for what it cannot start without.
+    pub fn starting(reason: &str) -> Self {
+        let message = format!("the platform starts: {reason}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "STARTING", message)
+            .with_header(RETRY_AFTER, "1")
     }
 
     /// The platform cannot answer now.
@@ -244,6 +250,21 @@ impl ApiError {
             response.headers_mut().insert(name.clone(), value);
         }
         response
+    }
+}
+
+/// What to say of an error of the database's that passes.
+fn passing(error: &RunError) -> Option<&'static str> {
+    use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UnableToSendCommand};
+    match error {
+        RunError::Pool(_)
+        | RunError::Database(DatabaseError(UnableToSendCommand | SerializationFailure, _)) => {
+            Some("the database is busy; try again")
+        }
+        RunError::Full(_) | RunError::Database(DatabaseError(ClosedConnection, _)) => {
+            Some("the database cannot be used now; try again")
+        }
+        _ => None,
     }
 }
 

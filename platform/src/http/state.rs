@@ -24,6 +24,7 @@ use super::{
 use crate::{
     access::{Access, Principal},
     config::Network,
+    db::Engine,
     gate::{Actor, ActorId, Extension, FlagStore, Gate, StateSwitch},
     registry::{FaultLimit, Mounted, Registry},
     services::LinkKey,
@@ -33,6 +34,8 @@ use crate::{
 pub struct Platform {
     /// The core's tables.
     pub core: Db,
+    /// The database behind them.
+    pub engine: Engine,
     /// Who sends requests.
     pub access: Access,
     /// The gates.

@@ -116,7 +116,8 @@ pub(super) fn statement_error(error: DbError) -> Error {
         kind::CHECK => DatabaseErrorKind::CheckViolation,
         kind::SERIALIZATION => DatabaseErrorKind::SerializationFailure,
         kind::READ_ONLY => DatabaseErrorKind::ReadOnlyTransaction,
-        kind::CLOSED => DatabaseErrorKind::ClosedConnection,
+        // diesel has no word for a full disk; nothing can be written through the connection either.
+        kind::CLOSED | kind::FULL => DatabaseErrorKind::ClosedConnection,
         kind::POOL => DatabaseErrorKind::UnableToSendCommand,
         _ => DatabaseErrorKind::Unknown,
     };

@@ -2,6 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+/// How soon a server that went away without a word is noticed: by the system, in seconds and milliseconds.
+const LOST: [(&str, &str); 4] = [
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "2"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "10000"),
+];
+
 /// What `database.url` says: a URI, or `key=value` pairs. It may carry a password.
 #[derive(Clone)]
 pub(super) struct Address {
@@ -32,9 +40,9 @@ impl Address {
         let uri = self.text.starts_with("postgres://") || self.text.starts_with("postgresql://");
         let mut text = self.text.to_string();
         let timeout = self.timeout.to_string();
-        let patience =
-            (!text.contains("connect_timeout")).then_some(("connect_timeout", &*timeout));
-        for (key, value) in pairs.iter().copied().chain(patience) {
+        let defaults = [("connect_timeout", &*timeout)].into_iter().chain(LOST);
+        let defaults = defaults.filter(|(key, _)| !self.text.contains(key));
+        for (key, value) in pairs.iter().copied().chain(defaults) {
             if uri {
                 let mark = if text.contains('?') { '&' } else { '?' };
                 text.push_str(&format!("{mark}{key}={value}"));
@@ -66,15 +74,15 @@ mod tests {
     fn a_role_takes_the_operators_place() {
         check(
             "postgres://me:secret@db/x",
-            "postgres://me:secret@db/x?user=r&password=p&application_name=powernode-shop&connect_timeout=5",
+            "postgres://me:secret@db/x?user=r&password=p&application_name=powernode-shop&connect_timeout=5&keepalives_idle=5&keepalives_interval=2&keepalives_count=3&tcp_user_timeout=10000",
         );
         check(
             "postgresql://db/x?sslmode=verify-full&connect_timeout=9",
-            "postgresql://db/x?sslmode=verify-full&connect_timeout=9&user=r&password=p&application_name=powernode-shop",
+            "postgresql://db/x?sslmode=verify-full&connect_timeout=9&user=r&password=p&application_name=powernode-shop&keepalives_idle=5&keepalives_interval=2&keepalives_count=3&tcp_user_timeout=10000",
         );
         check(
             "host=db user=me",
-            "host=db user=me user='r' password='p' application_name='powernode-shop' connect_timeout='5'",
+            "host=db user=me user='r' password='p' application_name='powernode-shop' connect_timeout='5' keepalives_idle='5' keepalives_interval='2' keepalives_count='3' tcp_user_timeout='10000'",
         );
     }
 }

@@ -19,7 +19,7 @@ use powernode_abi::{
 };
 
 use super::{
-    errors::{confined, db_error},
+    errors::{confined, db_error, fault_of},
     query::DynQuery,
     refusal,
     session::search_path,
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::db::{
     Principal,
+    health::Fault,
     job::{Control, judge, leaked},
     owners::Owners,
     rows::Rows,
@@ -50,6 +51,10 @@ pub(crate) struct Connection {
     /// A statement failed: PostgreSQL refuses all others until a rollback.
     spoiled: bool,
     broken: bool,
+    /// Whether a job may write on it.
+    writes: bool,
+    /// What a statement found out about the server.
+    fault: Option<Fault>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -72,6 +77,8 @@ impl Connection {
             depth: 0,
             spoiled: false,
             broken: false,
+            writes: true,
+            fault: None,
         };
         let process = connection
             .host_rows("SELECT pg_backend_pid()::bigint::text", &[])
@@ -93,6 +100,7 @@ impl Connection {
     /// Begins what `mode` asks for; nothing of the job has run yet.
     pub(super) fn begin_job(&mut self, principal: &Principal, mode: u32) -> Result<(), DbError> {
         self.spoiled = false;
+        self.writes = mode != mode::READ;
         let path = search_path(principal);
         let local = format!(
             "SET LOCAL search_path TO {path}; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT}"
@@ -133,6 +141,16 @@ impl Connection {
         }
         self.roll_back_all();
         if ended.is_ok() && leaks { Err(leaked()) } else { ended }
+    }
+
+    /// What a statement found out about the server since this was last asked.
+    pub(super) fn take_fault(&mut self) -> Option<Fault> {
+        self.fault.take()
+    }
+
+    /// Writes something that nobody keeps, inside a transaction, to see whether that works.
+    pub(super) fn touch(&mut self) -> Result<(), DbError> {
+        self.batch("CREATE TEMPORARY TABLE powernode_touch (written text) ON COMMIT DROP")
     }
 
     /// Begins a transaction or sets a savepoint.
@@ -245,11 +263,18 @@ impl Connection {
 
     /// Remembers what an error does to the transaction and to the connection.
     fn watch<T>(&mut self, answer: Result<T, DbError>) -> Result<T, DbError> {
-        if let Err(error) = &answer {
+        answer.map_err(|mut error| {
             self.spoiled = self.depth > 0;
+            if error.kind != kind::READ_ONLY || self.writes {
+                self.fault = fault_of(&error).or(self.fault.take());
+            }
+            // A server that became another's standby is left for the one that takes writes.
+            if error.kind == kind::READ_ONLY && self.writes {
+                error.kind = kind::CLOSED;
+            }
             self.broken |= error.kind == kind::CLOSED;
-        }
-        answer
+            error
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error};
 use powernode_abi::{DbError, data::kind};
 
 use super::Unopened;
-use crate::db::{Principal, owners::Owners};
+use crate::db::{Principal, health::Fault, owners::Owners};
 
 /// Says `error` in the interface's words.
 pub(super) fn db_error(error: Error) -> DbError {
@@ -21,6 +21,18 @@ pub(super) fn db_error(error: Error) -> DbError {
             answer
         }
         other => DbError::new(kind::OTHER, other.to_string()),
+    }
+}
+
+/// What `error` says of the server's health.
+pub(super) fn fault_of(error: &DbError) -> Option<Fault> {
+    let text = || error.message.to_string();
+    match error.kind {
+        kind::FULL => Some(Fault::Full),
+        kind::READ_ONLY => Some(Fault::ReadOnly),
+        kind::CLOSED => Some(Fault::Unreachable(text())),
+        kind::POOL => Some(Fault::NoConnection(text())),
+        _ => None,
     }
 }
 

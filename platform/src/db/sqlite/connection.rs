@@ -12,9 +12,14 @@ use powernode_abi::{
     data::{RawConn, RawConn_TO, SQLITE, flag, kind, mode, tx},
 };
 
-use super::{authorizer::Purpose, errors::db_error, raw::Raw};
+use super::{
+    authorizer::Purpose,
+    errors::{db_error, fault_of},
+    raw::{Failure, Raw},
+};
 use crate::db::{
     Principal,
+    health::{Fault, Health},
     job::{Control, judge, leaked},
     owners::Owners,
     rows::Rows,
@@ -23,6 +28,9 @@ use crate::db::{
 
 /// How long to wait for others who open the same file for the first time.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A number in the file's head that nobody uses.
+const VERSION: &str = "SELECT CAST(user_version AS TEXT) FROM pragma_user_version";
 
 fn is_locked(error: &diesel::result::Error) -> bool {
     let diesel::result::Error::DatabaseError(_, information) = error else { return false };
@@ -44,6 +52,7 @@ pub(crate) struct Connection {
     role: Role,
     host: Arc<str>,
     owners: Arc<Owners>,
+    health: Arc<Health>,
     depth: u32,
     broken: bool,
 }
@@ -64,6 +73,7 @@ impl Connection {
         role: Role,
         durability: Durability,
         owners: Arc<Owners>,
+        health: Arc<Health>,
     ) -> Result<Self, diesel::ConnectionError> {
         let mut raw = Raw::open(path)?;
         let synchronous = match durability {
@@ -96,7 +106,7 @@ impl Connection {
                 }
             }
         }
-        Ok(Self { raw, role, host: "".into(), owners, depth: 0, broken: false })
+        Ok(Self { raw, role, host: "".into(), owners, health, depth: 0, broken: false })
     }
 
     /// Whether it may be lent again.
@@ -159,7 +169,35 @@ impl Connection {
         let owner = Arc::clone(&self.host);
         let answer = self.raw.run(&owner, sql, params, true, out);
         self.raw.authorizer().set_host(was);
-        answer.map_err(db_error)
+        answer.map_err(|failure| self.failed(failure))
+    }
+
+    /// Writes something that changes nothing, to see whether that works.
+    pub(crate) fn touch(&mut self) -> Result<(), DbError> {
+        self.begin_transaction()?;
+        let mut rows = Rows::default();
+        let touched = self.host(VERSION, &[], Some(&mut rows)).and_then(|_| {
+            let version = rows.texts().into_iter().flatten().next().unwrap_or_default();
+            let version: i64 = version.parse().unwrap_or_default();
+            self.host(&format!("PRAGMA user_version = {version}"), &[], None)?;
+            self.commit_transaction()
+        });
+        self.roll_back_all();
+        touched
+    }
+
+    /// A failure in the interface's words; what it says of the database's health is noted.
+    fn failed(&self, failure: Failure) -> DbError {
+        let fault = fault_of(&failure, self.role);
+        let mut error = db_error(failure);
+        if let Some(fault) = fault {
+            // Not the statement's fault, as it would be a reader's.
+            if fault == Fault::ReadOnly {
+                error.kind = kind::CLOSED;
+            }
+            self.health.found(fault);
+        }
+        error
     }
 
     /// Runs a script, as the platform's own or as a migration of `principal`'s.
@@ -178,7 +216,7 @@ impl Connection {
         }
         let answer = self.raw.script(sql);
         self.raw.authorizer().set_host(true);
-        let answer = answer.map_err(db_error);
+        let answer = answer.map_err(|failure| self.failed(failure));
         if let (Some(principal), Err(error)) = (principal, &answer) {
             self.owners.refused(principal, sql, error);
         }
@@ -284,7 +322,7 @@ impl Lent<'_> {
         let keep = query.flags & flag::CACHE != 0;
         let sql = query.sql.as_str();
         connection.raw.run(&owner, sql, query.params.as_slice(), keep, out).map_err(|error| {
-            let error = db_error(error);
+            let error = connection.failed(error);
             connection.owners.refused(principal, sql, &error);
             error
         })

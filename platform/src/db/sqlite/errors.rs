@@ -3,7 +3,11 @@
 use libsqlite3_sys as ffi;
 use powernode_abi::{DbError, data::kind};
 
-use super::raw::{Failure, RawError};
+use super::{
+    connection::Role,
+    raw::{Failure, RawError},
+};
+use crate::db::health::Fault;
 
 /// Says `failure` in the interface's words.
 pub(super) fn db_error(failure: Failure) -> DbError {
@@ -15,14 +19,37 @@ pub(super) fn db_error(failure: Failure) -> DbError {
     }
 }
 
-const SOONER: [&str; 2] = ["may not be modified", "cannot VACUUM from within a transaction"];
+/// What `failure` says of the database's health.
+pub(super) fn fault_of(failure: &Failure, role: Role) -> Option<Fault> {
+    let Failure::Sqlite(error) = failure else { return None };
+    match error.code & 0xff {
+        _ if is_full(error) => Some(Fault::Full),
+        ffi::SQLITE_IOERR if READ_ONLY.contains(&error.errno) => Some(Fault::ReadOnly),
+        ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => Some(Fault::Damaged(error.message.clone())),
+        ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN => Some(Fault::Io(error.message.clone())),
+        // A reader's may not write in any case.
+        ffi::SQLITE_READONLY if role == Role::Writer => Some(Fault::ReadOnly),
+        ffi::SQLITE_BUSY if role == Role::Writer => Some(Fault::Locked),
+        _ => None,
+    }
+}
 
-fn raw_error(error: &RawError) -> DbError {
+/// EPERM, EACCES, EROFS: how systems refuse to write what was opened for it.
+const READ_ONLY: [i32; 3] = [1, 13, 30];
+
+fn is_full(error: &RawError) -> bool {
     const NO_SPACE: i32 = 28;
     const NO_QUOTA: i32 = 122;
     let primary = error.code & 0xff;
     let io_full = primary == ffi::SQLITE_IOERR && [NO_SPACE, NO_QUOTA].contains(&error.errno);
-    if primary == ffi::SQLITE_FULL || io_full {
+    primary == ffi::SQLITE_FULL || io_full
+}
+
+const SOONER: [&str; 2] = ["may not be modified", "cannot VACUUM from within a transaction"];
+
+fn raw_error(error: &RawError) -> DbError {
+    let primary = error.code & 0xff;
+    if is_full(error) {
         return DbError::new(
             kind::FULL,
             "the disk that holds the database is full: nothing was written; free some space and try again",
@@ -47,7 +74,10 @@ fn raw_error(error: &RawError) -> DbError {
             kind::DENIED
         }
         (_, ffi::SQLITE_TOOBIG | ffi::SQLITE_NOMEM) => kind::TOO_LARGE,
-        (_, ffi::SQLITE_NOTADB | ffi::SQLITE_CORRUPT | ffi::SQLITE_CANTOPEN) => kind::CLOSED,
+        (
+            _,
+            ffi::SQLITE_NOTADB | ffi::SQLITE_CORRUPT | ffi::SQLITE_CANTOPEN | ffi::SQLITE_IOERR,
+        ) => kind::CLOSED,
         _ => kind::OTHER,
     };
     let mut answer = DbError::new(kind, error.message.clone());
@@ -101,6 +131,6 @@ mod tests {
     fn a_full_disk_is_said_so_however_it_shows() {
         check(ffi::SQLITE_FULL, 0, "database or disk is full", kind::FULL);
         check(ffi::SQLITE_IOERR | (3 << 8), 28, "disk I/O error", kind::FULL);
-        check(ffi::SQLITE_IOERR | (3 << 8), 5, "disk I/O error", kind::OTHER);
+        check(ffi::SQLITE_IOERR | (3 << 8), 5, "disk I/O error", kind::CLOSED);
     }
 }

@@ -1,0 +1,47 @@
+//! Waiting for a database server that is not there yet.
+
+use std::{net::TcpListener, thread, time::Duration};
+
+use tokio::runtime::Handle;
+
+use super::{BootError, Core};
+use crate::{config::Settings, db::Fault, http::starting::Starting};
+
+/// How often the server is tried again.
+const PACE: Duration = Duration::from_millis(500);
+
+/// As [`super::core`], once the database's server is there: until then requests on `listener` are told so.
+///
+/// What no waiting mends, such as a wrong password, ends the start.
+///
+/// # Errors
+///
+/// [`BootError`].
+pub fn core(
+    settings: &Settings,
+    handle: &Handle,
+    listener: &TcpListener,
+) -> Result<Core, BootError> {
+    let mut answering = None;
+    loop {
+        let error = match super::core(settings, handle) {
+            Err(BootError::Database(error)) if error.may_pass() => error,
+            answer => return answer,
+        };
+        if answering.is_none() {
+            let error = anyhow::Error::from(error);
+            tracing::warn!("Waiting for the database: {error:#}");
+            let reason = Fault::Unreachable(String::new()).outline();
+            let copy = listener.try_clone();
+            answering = match copy.and_then(|it| Starting::answer(it, reason, handle)) {
+                Ok(answering) => Some(answering),
+                // Then nobody is told, and the wait is the same.
+                Err(error) => {
+                    tracing::warn!("Nobody is told that the platform waits: {error}");
+                    None
+                }
+            };
+        }
+        thread::sleep(PACE);
+    }
+}

@@ -1,0 +1,89 @@
+//! What is answered while the platform cannot serve yet: 503, with the reason.
+
+use std::{io, net::TcpListener, thread};
+
+use actix_web::{
+    App, HttpResponse, HttpServer, Responder,
+    dev::ServerHandle,
+    http::KeepAlive,
+    middleware::from_fn,
+    web::{self, Data},
+};
+use tokio::{runtime::Handle, sync::oneshot};
+
+use super::{core, error::ApiError, request_id};
+
+/// Answers on the platform's socket until it is dropped.
+#[derive(Debug)]
+pub struct Starting {
+    server: Option<ServerHandle>,
+    thread: Option<thread::JoinHandle<()>>,
+    handle: Handle,
+}
+
+impl Starting {
+    /// Answers on `listener`, which others may listen on afterwards: `reason` is why nothing else is answered yet.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be listened on.
+    pub fn answer(
+        listener: TcpListener,
+        reason: &'static str,
+        handle: &Handle,
+    ) -> io::Result<Self> {
+        let (sender, begun) = oneshot::channel();
+        let thread = thread::Builder::new().name("powernode-starting".to_owned());
+        let thread = thread.spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                match server(listener, reason) {
+                    Ok(server) => {
+                        let _ = sender.send(Ok(server.handle()));
+                        if let Err(error) = server.await {
+                            tracing::warn!("Nobody answers while the platform starts: {error}");
+                        }
+                    }
+                    Err(error) => drop(sender.send(Err(error))),
+                }
+            });
+        })?;
+        let begun = handle.block_on(begun).map_err(|_| io::Error::other("its thread ended"))?;
+        Ok(Self { server: Some(begun?), thread: Some(thread), handle: handle.clone() })
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.handle.block_on(server.stop(true));
+        }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::warn!("What answered while the platform started panicked");
+        }
+    }
+}
+
+fn server(listener: TcpListener, reason: &'static str) -> io::Result<actix_web::dev::Server> {
+    let app = move || {
+        App::new()
+            .app_data(Data::new(reason))
+            .route("/healthz", web::get().to(core::healthz))
+            .route("/readyz", web::get().to(readyz))
+            .default_service(web::to(refuse))
+            .wrap(from_fn(request_id::middleware))
+    };
+    // No connection may outlive this: the platform answers the next request.
+    let server = HttpServer::new(app).workers(1).keep_alive(KeepAlive::Disabled);
+    let server = server.shutdown_timeout(1).disable_signals().listen(listener)?;
+    Ok(server.run())
+}
+
+async fn readyz(reason: Data<&'static str>) -> impl Responder {
+    HttpResponse::ServiceUnavailable().json(core::Readiness::waiting(&reason))
+}
+
+async fn refuse(reason: Data<&'static str>) -> Result<HttpResponse, ApiError> {
+    Err(ApiError::starting(&reason))
+}
