@@ -5,6 +5,7 @@
 pub mod artefacts;
 pub mod browser;
 pub mod client;
+pub mod frozen;
 pub mod instance;
 pub mod library;
 pub mod next;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use powernode_tests::{
-    artefacts, next,
+    artefacts, frozen, next,
     setup::{Setup, manifest},
 };
 use serde_json::json;
@@ -20,6 +20,11 @@ fn either_side_may_be_the_older_one() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_library_of_interface_1_0_serves_for_ever() -> Result<()> {
+    serves(&artefacts::platform()?, &frozen::fixture("1.0")?, &[])
+}
+
 #[track_caller]
 fn serves(platform: &Path, library: &Path, logged: &[&str]) -> Result<()> {
     let mut manifest = manifest("fixture-000", "1.0.0");
@@ -29,6 +34,10 @@ fn serves(platform: &Path, library: &Path, logged: &[&str]) -> Result<()> {
     let instance = setup.start()?;
     let answer = instance.operator().get("/api/v1/fixture-000/ok")?;
     assert_eq!(answer.status, 200, "{}\n{}", answer.text(), instance.log());
+    // Its tables, over the data types of its own version.
+    let notes = "/api/v1/fixture-000/notes";
+    assert_eq!(instance.anonymous().post(notes, &json!({ "text": "x" }))?.status, 201);
+    assert_eq!(instance.anonymous().get(notes)?.data()[0]["text"], "x");
     for line in logged {
         assert!(instance.log().contains(line), "`{line}` is not in {}", instance.log());
     }

@@ -1,5 +1,7 @@
 //! The interface as it stands in the repository (`interface.txt`), and what a change of it does.
 //!
+//! `interface-1.0.txt` is version 1.0 for ever: what stands there may only grow.
+//!
 //! `UPDATE_INTERFACE=1 cargo test -p powernode-abi --test interface` writes it again.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own crate must fail")]
@@ -35,6 +37,15 @@ fn a_change_of_the_interface_is_deliberate() {
             said.join("\n")
         );
     }
+}
+
+#[test]
+fn what_stood_in_1_0_stands() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let frozen = fs::read_to_string(root.join("interface-1.0.txt")).unwrap();
+    let said = changes(&parse(&frozen), &compiled(root));
+    let broken: Vec<_> = said.into_iter().filter(|it| !it.starts_with("grows: ")).collect();
+    assert!(broken.is_empty(), "interface 1.0 is frozen:\n{}", broken.join("\n"));
 }
 
 #[test]
