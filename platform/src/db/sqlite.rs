@@ -156,7 +156,8 @@ pub(crate) struct Opener {
 impl Opener {
     fn open(&self) -> Result<Connection, ConnectionError> {
         // Another file at this path is not the database that the others have open.
-        self.files.look().map_err(|fault| ConnectionError::BadConnection(fault.to_string()))?;
+        let looked = self.files.look_before_opening();
+        looked.map_err(|fault| ConnectionError::BadConnection(fault.to_string()))?;
         let (owners, health) = (Arc::clone(&self.owners), Arc::clone(&self.health));
         Connection::open(&self.path, self.role, self.durability, owners, health)
     }

@@ -33,7 +33,17 @@ impl Files {
         }
     }
 
-    /// Looks whether they are those that were there at the first look. The first one comes right after opening.
+    /// Looks whether the database's own file is the one that was there at the first look.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Gone`], [`Fault::Io`].
+    pub(super) fn look_before_opening(&self) -> Result<(), Fault> {
+        self.main.look()
+    }
+
+    /// Looks whether both are those that were there at the first look, which comes when connections are open that
+    /// stay so: the last one that is closed takes the log with it.
     ///
     /// # Errors
     ///
