@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use powernode_tests::artefacts::{plugin, root, target};
 use powernode_tests::instance::Instance;
@@ -114,6 +115,9 @@ impl Run<'_> {
 
 /// Schemathesis, installed into an environment of its own; none where there is no Python or no registry.
 fn schemathesis() -> Option<PathBuf> {
+    /// The tests of this file need one environment, and the first of them makes it.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _alone = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let environment = target().join(format!("schemathesis-{VERSION}"));
     let program = environment.join("bin/st");
     let works = |program: &Path| {
