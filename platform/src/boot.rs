@@ -264,6 +264,7 @@ impl Facts {
         LoadSettings {
             extensions: &settings.extensions.dir,
             data,
+            known: None,
             probe_timeout: settings.extensions.probe_timeout,
             init_timeout: settings.extensions.init_timeout,
             disabled: &self.disabled,

@@ -29,6 +29,8 @@ pub struct LoadSettings<'a> {
     pub extensions: &'a Path,
     /// Where the platform keeps its own.
     pub data: &'a Path,
+    /// Where libraries may lie already that were opened before; it is not written.
+    pub known: Option<&'a Path>,
     /// How long a library may take to open in the probe.
     pub probe_timeout: Duration,
     /// How long an extension may take to begin.
@@ -187,6 +189,10 @@ struct Rooms {
 
 impl Rooms {
     fn open(settings: &LoadSettings<'_>) -> Result<Self, Refusal> {
+        let mut store = Store::open(settings.data)?;
+        if let Some(known) = settings.known {
+            store = store.with_known(known);
+        }
         let exe = std::env::current_exe().map_err(|error| {
             Refusal::new(
                 Stage::Probe,
@@ -194,12 +200,7 @@ impl Rooms {
                 format!("the platform cannot find itself: {error}"),
             )
         })?;
-        Ok(Self {
-            host: Host::detect(),
-            store: Store::open(settings.data)?,
-            activating: Activating::open(settings.data)?,
-            exe,
-        })
+        Ok(Self { host: Host::detect(), store, activating: Activating::open(settings.data)?, exe })
     }
 }
 

@@ -84,7 +84,8 @@ pub fn migrations(
         let reason = "the platform ended while it was opened".to_owned();
         facts.quarantined.entry(slug).or_insert(reason);
     }
-    let load = facts.load(settings, place);
+    let known = Some(settings.data.as_path());
+    let load = extensions::LoadSettings { known, ..facts.load(settings, place) };
     let mut planned = extensions::plan(&load);
     core.gate.install(installed(&planned.entries, &facts.quarantined));
     let makers = Makers::new(core, settings, handle, &facts, &planned.entries, Arc::default());

@@ -22,6 +22,8 @@ use crate::manifest::{Refusal, Sha256, Stage};
 pub struct Store {
     path: PathBuf,
     fd: OwnedFd,
+    /// One that is looked into first, and never written.
+    known: Option<Box<Store>>,
 }
 
 impl Store {
@@ -34,7 +36,17 @@ impl Store {
         let path = data.join("store");
         let refuse = |error: PackageError| error.refusal(Stage::Verify, &path);
         let fd = private_dir(data, "store").map_err(refuse)?;
-        Ok(Self { path, fd })
+        Ok(Self { path, fd, known: None })
+    }
+
+    /// Takes from `<data>/store` what lies there: for those who look, and leave nothing behind.
+    #[must_use]
+    pub fn with_known(mut self, data: &Path) -> Self {
+        let path = data.join("store");
+        // Where it is not the platform's own, or not there, everything is kept here.
+        let fd = open_private(&path, "store").ok();
+        self.known = fd.map(|fd| Box::new(Self { path, fd, known: None }));
+        self
     }
 
     /// Keeps the verified bytes, and answers the one path that may be opened.
@@ -47,6 +59,9 @@ impl Store {
     pub fn put(&self, verified: &Verified) -> Result<PathBuf, Refusal> {
         let name = format!("{}.so", verified.sha256);
         let path = self.path.join(&name);
+        if let Some(known) = self.known.as_ref().filter(|it| it.holds(&name, &verified.bytes)) {
+            return Ok(known.path.join(name));
+        }
         if !self.holds(&name, &verified.bytes) {
             write_whole(&self.fd, &name, &verified.bytes, Mode::RUSR)
                 .map_err(|error| error.refusal(Stage::Verify, &path))?;
@@ -56,6 +71,9 @@ impl Store {
 
     /// What the probe of this library said, as far as it is worth remembering.
     pub fn verdict(&self, sha256: Sha256) -> Option<ProbeVerdict> {
+        if let Some(said) = self.known.as_ref().and_then(|it| it.verdict(sha256)) {
+            return Some(said);
+        }
         let mut text = String::new();
         let file = open_own(&self.fd, &verdict_name(sha256)).ok()?;
         file.take(64 * 1024).read_to_string(&mut text).ok()?;
@@ -114,16 +132,29 @@ pub(super) fn private_dir(parent: &Path, name: &str) -> Result<OwnedFd, PackageE
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(PackageError::write("create it")(errno)),
     }
+    let fd = open_dir(&path, name)?;
+    // Somebody may have opened it up, or an umask closed it further than needed.
+    fs::fchmod(&fd, Mode::RWXU).map_err(PackageError::write("make it private"))?;
+    is_own(fd, name)
+}
+
+/// Opens a directory that is the platform's own, as it is.
+fn open_private(path: &Path, name: &str) -> Result<OwnedFd, PackageError> {
+    is_own(open_dir(path, name)?, name)
+}
+
+fn open_dir(path: &Path, name: &str) -> Result<OwnedFd, PackageError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = fs::open(&path, flags, Mode::empty()).map_err(|errno| match errno {
+    fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
         Errno::LOOP | Errno::NOTDIR => {
             PackageError::Kind { name: name.to_owned(), expected: "directory" }
         }
         other => PackageError::Read(other.into()),
-    })?;
-    // Somebody may have opened it up, or an umask closed it further than needed.
+    })
+}
+
+fn is_own(fd: OwnedFd, name: &str) -> Result<OwnedFd, PackageError> {
     let own = rustix::process::geteuid().as_raw();
-    fs::fchmod(&fd, Mode::RWXU).map_err(PackageError::write("make it private"))?;
     let stat = fs::fstat(&fd).map_err(|errno| PackageError::Read(errno.into()))?;
     if stat.st_uid != own {
         return Err(PackageError::ForeignOwner { name: name.to_owned(), owner: stat.st_uid, own });

@@ -83,3 +83,18 @@ fn a_mark_outlives_the_process() {
     let cut = "cut".parse().unwrap();
     assert_eq!(marks.leftovers(), [(a, Some(Sha256::of(b"a"))), (cut, None)]);
 }
+
+#[test]
+fn what_lies_in_a_known_store_is_taken_from_there_and_what_does_not_is_not_put_there() {
+    let bench = Bench::new(&Sample::default()).unwrap();
+    let verified = bench.verify().unwrap();
+    let known = Store::open(&bench.path("data")).unwrap();
+    let looking = || Store::open(&bench.path("aside")).unwrap().with_known(&bench.path("data"));
+    let aside = looking().put(&verified).unwrap();
+    assert!(aside.starts_with(bench.path("aside")), "{}", aside.display());
+    assert_eq!(fs::read_dir(bench.path("data/store")).unwrap().count(), 0);
+    let there = known.put(&verified).unwrap();
+    known.remember(verified.sha256, &ProbeVerdict::Ok).unwrap();
+    assert_eq!(looking().put(&verified).unwrap(), there);
+    assert_eq!(looking().verdict(verified.sha256), Some(ProbeVerdict::Ok));
+}
