@@ -18,6 +18,7 @@ pub mod schema;
 mod session;
 mod settings;
 mod sqlite;
+mod within;
 
 pub use self::{
     engine::{DbOpenError, Engine},
@@ -30,4 +31,5 @@ pub use self::{
 pub(crate) use self::{
     principal::REFERABLE,
     session::{Session, refused},
+    within::{Function, Twin, Within},
 };

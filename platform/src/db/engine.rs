@@ -14,7 +14,7 @@ use powernode_abi::{
 use powernode_plugin_api::db::Db;
 
 use super::{
-    DatabaseSettings, Health, Principal, Session, Vault,
+    DatabaseSettings, Function, Health, Principal, Session, Vault,
     job::{Driver, Executor, Turns},
     owners::Owners,
     postgres::{Postgres, Refused},
@@ -168,6 +168,11 @@ impl Engine {
     #[cfg(test)]
     pub(crate) fn core_object(&self) -> DbObject {
         self.object(Principal::core())
+    }
+
+    /// From now on `SELECT name($1)` of an extension's calls `function`, within the extension's transaction.
+    pub(crate) fn serve(&self, name: &'static str, function: Arc<dyn Function>) {
+        self.inner.executor.functions().serve(name, function);
     }
 
     /// [`powernode_abi::data::SQLITE`] or [`powernode_abi::data::POSTGRES`].

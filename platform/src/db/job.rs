@@ -21,7 +21,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use super::Principal;
+use super::{Principal, within::Functions};
 
 /// How often a statement is interrupted again, until its job has ended.
 const INTERRUPT_AGAIN: Duration = Duration::from_millis(5);
@@ -45,6 +45,7 @@ pub(crate) trait Driver: Send + Sync + 'static {
 /// Whether a job's caller gave up, and how to stop what the job runs.
 #[derive(Default)]
 pub(crate) struct Control {
+    functions: Arc<Functions>,
     cancelled: AtomicBool,
     stop: Mutex<Option<Box<dyn FnMut() + Send>>>,
 }
@@ -56,6 +57,15 @@ impl std::fmt::Debug for Control {
 }
 
 impl Control {
+    fn new(functions: Arc<Functions>) -> Self {
+        Self { functions, ..Self::default() }
+    }
+
+    /// What the job may call of the platform's.
+    pub(super) fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
     /// Whether the caller gave up.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
@@ -96,6 +106,7 @@ pub(crate) struct Executor {
     runtime: Option<Runtime>,
     turns: Turns,
     acquire_timeout: Duration,
+    functions: Arc<Functions>,
 }
 
 /// How many jobs run at once, and of whom.
@@ -190,7 +201,12 @@ impl Executor {
             .thread_name("powernode-db")
             .enable_time()
             .build()?;
-        Ok(Self { runtime: Some(runtime), turns, acquire_timeout })
+        Ok(Self { runtime: Some(runtime), turns, acquire_timeout, functions: Arc::default() })
+    }
+
+    /// What jobs of extensions may call.
+    pub(super) fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     /// Runs `job` for `principal` on `driver`, once its turn has come.
@@ -209,12 +225,13 @@ impl Executor {
             return refuse(kind::CLOSED, "the database is closed");
         };
         let timeout = self.acquire_timeout;
+        let functions = Arc::clone(&self.functions);
         PFuture::new(async move {
             let permits = match wait_all(&runtime, turns, timeout).await {
                 Ok(permits) => permits,
                 Err(error) => return RResult::RErr(error),
             };
-            let control = Arc::new(Control::default());
+            let control = Arc::new(Control::new(functions));
             let mut caller =
                 Caller { control: Arc::clone(&control), runtime: runtime.clone(), waits: true };
             let ended = runtime
