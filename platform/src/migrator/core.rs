@@ -28,7 +28,11 @@ macro_rules! texts {
 pub(super) fn migrations() -> ExtensionMigrations {
     ExtensionMigrations {
         slug: SLUG.to_owned(),
-        migrations: texts!["2026-01-01-000000_core", "2026-02-01-000000_roles"],
+        migrations: texts![
+            "2026-01-01-000000_core",
+            "2026-02-01-000000_roles",
+            "2026-03-01-000000_queue"
+        ],
     }
 }
 

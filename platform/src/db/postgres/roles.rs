@@ -148,7 +148,8 @@ impl Roles {
              GRANT REFERENCES (id) ON {CORE}.core_accounts TO \"{role}\";
              GRANT REFERENCES (id) ON {CORE}.core_users TO \"{role}\";
              GRANT EXECUTE ON FUNCTION {CORE}.core_book(text, text, text) TO \"{role}\";
-             GRANT EXECUTE ON FUNCTION {CORE}.core_unbook(text) TO \"{role}\""
+             GRANT EXECUTE ON FUNCTION {CORE}.core_unbook(text) TO \"{role}\";
+             GRANT EXECUTE ON FUNCTION {CORE}.core_enqueue(text, text, bigint) TO \"{role}\""
         ))?;
         // Tables that were made while `database.confinement` was another.
         for row in operator.host_rows(OTHERS, &[&own, &role])? {
@@ -256,7 +257,8 @@ fn is_settled(
                   AND has_column_privilege($1, 'core.core_accounts', 'id', 'REFERENCES') \
                   AND has_column_privilege($1, 'core.core_users', 'id', 'REFERENCES') \
                   AND has_function_privilege($1, 'core.core_book(text, text, text)', 'EXECUTE') \
-                  AND has_function_privilege($1, 'core.core_unbook(text)', 'EXECUTE')";
+                  AND has_function_privilege($1, 'core.core_unbook(text)', 'EXECUTE') \
+                  AND has_function_privilege($1, 'core.core_enqueue(text, text, bigint)', 'EXECUTE')";
     let has = !operator.host_rows(rights, &[role, &own])?.is_empty();
     Ok(has && operator.host_rows(OTHERS, &[&own, role])?.is_empty())
 }

@@ -315,8 +315,16 @@ impl Session for Migrating {
         for role in self.operator.host_rows(roles, &[principal.slug()])?.concat() {
             self.operator.batch(&format!("DROP OWNED BY \"{role}\"; DROP ROLE \"{role}\""))?;
         }
-        for table in ["core_migrations", "core_kv", "core_secrets", "core_quarantine", "core_roles"]
-        {
+        for table in [
+            "core_migrations",
+            "core_kv",
+            "core_secrets",
+            "core_quarantine",
+            "core_jobs",
+            "core_queues",
+            "core_schedules",
+            "core_roles",
+        ] {
             let delete = format!("DELETE FROM core.{table} WHERE extension = $1");
             self.operator.host_rows(&delete, &[principal.slug()])?;
         }

@@ -151,7 +151,15 @@ impl Session for r2d2::PooledConnection<Opener> {
                 self.script(&Principal::core(), &format!("DROP TABLE {}", quoted(&name)))?;
             }
         }
-        for table in ["core_migrations", "core_kv", "core_secrets", "core_quarantine"] {
+        for table in [
+            "core_migrations",
+            "core_kv",
+            "core_secrets",
+            "core_quarantine",
+            "core_jobs",
+            "core_queues",
+            "core_schedules",
+        ] {
             let delete = format!("DELETE FROM {table} WHERE extension = $1");
             self.rows(&delete, &[principal.slug()])?;
         }

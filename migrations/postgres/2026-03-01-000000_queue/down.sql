@@ -1,0 +1,5 @@
+DROP FUNCTION core_enqueue(TEXT, TEXT, BIGINT);
+DROP TABLE core_schedules;
+DROP TABLE core_jobs;
+DROP TABLE core_nodes;
+DROP TABLE core_queues;

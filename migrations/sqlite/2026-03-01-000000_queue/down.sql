@@ -1,0 +1,4 @@
+DROP TABLE core_schedules;
+DROP TABLE core_jobs;
+DROP TABLE core_nodes;
+DROP TABLE core_queues;
