@@ -39,6 +39,9 @@ use crate::db::{
 const STATEMENT_TIMEOUT: u32 = 60_000;
 /// How many statements a connection keeps prepared; the server keeps each until the connection ends.
 const MOST_KEPT: usize = 500;
+/// Who serves the connection. And no statement is compiled: where a plan is thought dear, that takes a quarter of a
+/// second, and what the platform asks takes less.
+const FIRST: &str = "SELECT pg_backend_pid()::bigint::text, set_config('jit', 'off', false)";
 const SPOILED: &str = "a statement of the transaction failed, so that PostgreSQL rolled it back";
 
 /// An open connection, with the transaction that it is in.
@@ -83,7 +86,7 @@ impl Connection {
             fault: None,
         };
         let process = connection
-            .host_rows("SELECT pg_backend_pid()::bigint::text", &[])
+            .host_rows(FIRST, &[])
             .map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?;
         connection.process = process.first().and_then(|row| row.first()?.parse().ok()).unwrap_or(0);
         Ok(connection)
