@@ -45,6 +45,7 @@ fn check(it: &Fixture, name: &str, twin: Twin, binds: &'static [Bind]) {
     let whole = |line: &&String| {
         let line = line.trim_start_matches([' ', '-', '>']);
         line.starts_with("Seq Scan on core_jobs")
+            || line.starts_with("JIT")
             || line.starts_with("SCAN") && line.contains("core_jobs") && !line.contains("USING")
     };
     assert!(!plan.is_empty(), "{name}: no plan");
