@@ -36,7 +36,7 @@ pub use self::{
     open::{Handlers, wants},
     prune::prune,
     queues::{Limits, MOST_COUNTED, Queue, Size, ensure, pause, queues, resume, set_limits, sizes},
-    rescue::{Dead, MOST_DEATHS, rescue, rescue_all},
+    rescue::{Dead, MOST_DEATHS, give_back_strays, rescue, rescue_all},
     schedule::{Missed, Schedule, Synced, Tick, schedules, sync, tick},
     stage::{next_due, stage},
     times::{BadTimes, MOST_MISSED, Times},

@@ -11,7 +11,7 @@ use std::{
 };
 
 use powernode_abi::{
-    DbError, JobObject, PFuture,
+    DbError, JobObject, PFuture, Query,
     abi_stable::std_types::RResult,
     data::{kind, mode, outcome},
     guard::panic_text,
@@ -21,7 +21,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use super::{Principal, within::Functions};
+use super::{Principal, within::{Function, Functions}};
 
 /// How often a statement is interrupted again, until its job has ended.
 const INTERRUPT_AGAIN: Duration = Duration::from_millis(5);
@@ -46,6 +46,7 @@ pub(crate) trait Driver: Send + Sync + 'static {
 #[derive(Default)]
 pub(crate) struct Control {
     functions: Arc<Functions>,
+    called: Mutex<Vec<Arc<dyn Function>>>,
     cancelled: AtomicBool,
     stop: Mutex<Option<Box<dyn FnMut() + Send>>>,
 }
@@ -61,9 +62,21 @@ impl Control {
         Self { functions, ..Self::default() }
     }
 
-    /// What the job may call of the platform's.
-    pub(super) fn functions(&self) -> &Functions {
-        &self.functions
+    /// What `query` calls of the platform's, with its argument.
+    pub(super) fn called<'q>(&self, query: &'q Query<'_>) -> Option<(Arc<dyn Function>, &'q str)> {
+        let found = self.functions.called(query)?;
+        let mut called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
+        if !called.iter().any(|it| Arc::ptr_eq(it, &found.0)) {
+            called.push(Arc::clone(&found.0));
+        }
+        Some(found)
+    }
+
+    /// Tells what the job called that its work is committed.
+    fn committed(&self) {
+        for function in self.called.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            function.committed();
+        }
     }
 
     /// Whether the caller gave up.
@@ -237,7 +250,9 @@ impl Executor {
             let ended = runtime
                 .spawn_blocking(move || {
                     let answer = catch_unwind(AssertUnwindSafe(|| {
-                        driver.run(&principal, mode, &mut job, &control)
+                        driver.run(&principal, mode, &mut job, &control)?;
+                        control.committed();
+                        Ok(())
                     }));
                     control.disarm();
                     drop(job);

@@ -37,6 +37,8 @@ pub(crate) trait Within {
 pub(crate) trait Function: Send + Sync {
     /// Answers the one text of the one row.
     fn call(&self, within: &mut dyn Within, argument: &str) -> Result<String, DbError>;
+    /// A job that called it has ended well: what it wrote may be seen.
+    fn committed(&self) {}
 }
 
 /// The functions, by name.

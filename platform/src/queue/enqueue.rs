@@ -76,16 +76,23 @@ pub fn enqueue(
 }
 
 /// Lets extensions enqueue in their own transactions: `SELECT core_enqueue($1)` takes a JSON list of [`NewJob`], and
-/// answers one of the jobs' numbers, `null` where another job holds the unique key. `clock` says what time it is.
+/// answers one of the jobs' numbers, `null` where another job holds the unique key. `clock` says what time it is, and
+/// `committed` is called when such a transaction has ended well.
 ///
 /// On SQLite the rows are written with the core's rights, on the extension's connection and in its transaction; on
 /// PostgreSQL by a function that asks who logged in.
-pub fn serve(engine: &Engine, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) {
-    engine.serve("core_enqueue", Arc::new(Enqueue { clock: Box::new(clock) }));
+pub fn serve(
+    engine: &Engine,
+    clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static,
+    committed: impl Fn() + Send + Sync + 'static,
+) {
+    let enqueue = Enqueue { clock: Box::new(clock), committed: Box::new(committed) };
+    engine.serve("core_enqueue", Arc::new(enqueue));
 }
 
 struct Enqueue {
     clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    committed: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Function for Enqueue {
@@ -108,6 +115,10 @@ impl Function for Enqueue {
         };
         let numbers = numbers(&slug, &rows, written.into_iter().map(pair).collect());
         json(&numbers).map_err(|error| DbError::new(kind::OTHER, error.to_string()))
+    }
+
+    fn committed(&self) {
+        (self.committed)();
     }
 }
 

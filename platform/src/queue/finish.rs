@@ -63,6 +63,11 @@ impl Finish {
             outcome,
         }
     }
+
+    /// How.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
 }
 
 /// What became of a job.

@@ -118,10 +118,37 @@ pub(super) fn release(
     node: &str,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<Ended>> {
+    release_but(conn, node, &[], now)
+}
+
+/// Gives back what the tables say `node` runs and the node does not `hold`, and no attempt counts: for a node that does
+/// not know whether a claim of its was committed. Call it in a transaction.
+///
+/// # Errors
+///
+/// The database's.
+pub fn give_back_strays(
+    conn: &mut HostConnection,
+    node: &str,
+    held: &[Fence],
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<Ended>> {
+    release_but(conn, node, held, now)
+}
+
+fn release_but(
+    conn: &mut HostConnection,
+    node: &str,
+    held: &[Fence],
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<Ended>> {
     const RUNNING: &str =
         "SELECT id, attempt, token FROM core_jobs WHERE state = 2 AND node_id = $1";
     let running =
         Sql::<(BigInt, BigInt, BigInt)>::both(RUNNING).text(node).load::<(i64, i64, i64)>(conn)?;
+    let stray = |(id, attempt, token): &(i64, i64, i64)| {
+        !held.contains(&Fence { id: *id, attempt: count(*attempt), token: *token })
+    };
     let verdict = |(id, attempt, token)| {
         let attempt = count(attempt);
         Verdict {
@@ -134,6 +161,6 @@ pub(super) fn release(
             reason: None,
         }
     };
-    let verdicts: Vec<_> = running.into_iter().map(verdict).collect();
+    let verdicts: Vec<_> = running.into_iter().filter(stray).map(verdict).collect();
     apply(conn, &verdicts, now)
 }

@@ -51,7 +51,7 @@ fn on_postgres(test: impl Fn(&Fixture)) {
 fn open(settings: &DatabaseSettings) -> Engine {
     let engine = Engine::open(settings).unwrap();
     engine.keep_with(Arc::new(MasterKey::parse(KEY).unwrap()));
-    serve(&engine, || at(0));
+    serve(&engine, || at(0), || {});
     engine
 }
 

@@ -397,7 +397,7 @@ impl RawConn for Lent<'_> {
         let keep = query.flags & flag::CACHE != 0;
         let mut rows = Rows::new(query.flags & flag::NAMES != 0);
         if !self.principal.is_core()
-            && let Some((function, argument)) = self.control.functions().called(&query)
+            && let Some((function, argument)) = self.control.called(&query)
         {
             let answer = self.control.check().and_then(|()| function.call(self, argument));
             let answer = answer.and_then(|text| within::answer(&text, &mut rows));

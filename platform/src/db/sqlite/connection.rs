@@ -363,7 +363,7 @@ impl RawConn for Lent<'_> {
     fn query(&mut self, query: Query<'_>, out: &mut RowBatch) -> RResult<(), DbError> {
         let mut rows = Rows::new(query.flags & flag::NAMES != 0);
         if !self.principal.is_core()
-            && let Some((function, argument)) = self.control.functions().called(&query)
+            && let Some((function, argument)) = self.control.called(&query)
         {
             let answer = self.control.check().and_then(|()| function.call(self, argument));
             let answer = answer.and_then(|text| within::answer(&text, &mut rows));
