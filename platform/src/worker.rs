@@ -21,7 +21,10 @@ mod wake;
 use std::{
     io,
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -71,6 +74,7 @@ pub struct Workshop {
 #[derive(Debug)]
 pub struct Worker {
     stop: watch::Sender<Stop>,
+    turns: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
     handlers: Option<Runtime>,
 }
@@ -100,13 +104,26 @@ impl Worker {
             .build()?;
         let own = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(Stop::No);
-        let place = handlers.handle().clone();
+        let turns = Arc::<AtomicU64>::default();
+        let dispatcher =
+            Dispatcher::new(workshop, settings, handlers.handle().clone(), turns.clone());
         let dispatch = move || {
-            own.block_on(Dispatcher::new(workshop, settings, place).work(stopped));
+            own.block_on(dispatcher.work(stopped));
             own.shutdown_timeout(Duration::from_millis(100));
         };
         let thread = thread::Builder::new().name("powernode-work".into()).spawn(dispatch)?;
-        Ok(Self { stop, thread: Some(thread), handlers: Some(handlers) })
+        Ok(Self { stop, turns, thread: Some(thread), handlers: Some(handlers) })
+    }
+
+    /// What tells it to stop, for whoever hears of that first.
+    pub fn stopper(&self) -> impl Fn() + Send + 'static {
+        let stop = self.stop.clone();
+        move || drop(stop.send_replace(Stop::Gracefully))
+    }
+
+    /// How often the dispatcher found something to do, or looked whether there is something.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// Ends: nothing more is claimed, what runs is told and has the grace to end, and what does not is given back; its

@@ -1,7 +1,10 @@
 //! Claims, starts, and books, as often as something happened, and no oftener.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -60,6 +63,7 @@ pub(super) struct Dispatcher {
     pause: Duration,
     /// When the next job is due, by this process's clock.
     due: Option<Instant>,
+    turns: Arc<AtomicU64>,
 }
 
 /// What one transaction did.
@@ -72,7 +76,7 @@ struct Ticked {
 }
 
 impl Dispatcher {
-    pub(super) fn new(shop: Workshop, settings: WorkerSettings, place: Handle) -> Self {
+    pub(super) fn new(shop: Workshop, settings: WorkerSettings, place: Handle, turns: Arc<AtomicU64>) -> Self {
         let core = shop.engine.core();
         Self {
             sqlite: core.dialect() == Dialect::Sqlite,
@@ -88,6 +92,7 @@ impl Dispatcher {
             unsure: false,
             pause: PAUSES.0,
             due: None,
+            turns,
         }
     }
 
@@ -201,6 +206,7 @@ impl Dispatcher {
 
     /// What is to be done now, once.
     async fn turn(&mut self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = self.duties().await {
             self.failed(&error);
             return;
