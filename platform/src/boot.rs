@@ -28,14 +28,17 @@ use crate::{
     gate::{FlagError, FlagStore, Gate, Groups, Installed, Seen, StateFile},
     manifest::{Manifest, Slug},
     migrator::{MigrationError, Migrator},
+    queue,
     registry::{Entry, Registry, State, quarantine, report},
     services::{
         Accounts, Flags, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics, Runtime,
         Services, Settings as SettingsService, Tasks, Trace,
     },
+    worker::{Crew, Wake},
 };
 
 pub mod extensions;
+pub mod jobs;
 pub mod key;
 pub mod lock;
 pub mod look;
@@ -94,6 +97,8 @@ pub struct Core {
     pub flags: FlagStore,
     /// The file that disables extensions.
     pub state: StateFile,
+    /// Rung when jobs were written.
+    pub wake: Wake,
 }
 
 /// The core with its extensions.
@@ -109,6 +114,8 @@ pub struct Booted {
     pub metrics: PluginMetrics,
     /// The keys of their links, by their places in the registry.
     pub links: Vec<LinkKey>,
+    /// The handlers of their jobs, and the core's.
+    pub crew: Arc<Crew>,
 }
 
 /// The database's settings.
@@ -171,7 +178,10 @@ fn on(engine: Engine, settings: &Settings) -> Core {
     let gate = Arc::new(Gate::new(Groups::standard()));
     let flags = FlagStore::new(db.clone(), gate.clone());
     let state = StateFile::new(&settings.extensions.state_file);
-    Core { engine, db, gate, flags, state }
+    let wake = Wake::default();
+    let rung = wake.clone();
+    queue::serve(&engine, Utc::now, move || rung.ring());
+    Core { engine, db, gate, flags, state, wake }
 }
 
 /// Loads the extensions, and opens their gates as far as flags allow.
@@ -194,7 +204,10 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
     let migrator = Migrator::new(&core.engine).with_runs(settings.database.migrate_at_start);
     let running = extensions::load(&mut planned, &load, &migrator, &|it| makers.services(it));
     let Makers { metrics, tasks, .. } = makers;
-    let Running { mounts, seeds, hung } = running;
+    let Running { mounts, seeds, hung, contributions, crew } = running;
+    for contribution in contributions {
+        jobs::prepare(&core.db, contribution, &mut planned.entries, handle);
+    }
     let mut quarantined = facts.quarantined.clone();
     for (slug, reason) in hung {
         handle.block_on(quarantine::keep(&core.db, slug.clone(), reason.clone()))?;
@@ -213,7 +226,7 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
         tracing::warn!("Cannot write `{}`: {error}", report::FILE_NAME);
     }
     let links = loaded.entries.iter().map(|it| LinkKey::new(&facts.key, &it.slug)).collect();
-    Ok(Booted { core, registry: loaded, tasks, metrics, links })
+    Ok(Booted { core, registry: loaded, tasks, metrics, links, crew: Arc::new(crew) })
 }
 
 /// Whether the directory of extensions is there, where somebody named it; without any, this is core mode.

@@ -29,6 +29,7 @@ mod seed;
 mod serve;
 mod state;
 mod tokens;
+mod worker;
 
 use self::output::Output;
 
@@ -72,6 +73,8 @@ struct Global {
 enum Command {
     /// Serve requests until SIGTERM or SIGINT.
     Serve(serve::Serve),
+    /// Run jobs, and serve no requests, until SIGTERM or SIGINT; on PostgreSQL alone.
+    Worker(worker::Worker),
     /// Bring the tables up to date: the core's, then those of extensions.
     Migrate(migrate::Migrate),
     /// Write the seeds of the extensions.
@@ -159,6 +162,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => doctor.run(sources, &cli.global.words(), output),
         Command::Ext(ext::Ext::Stage(stage)) if stage.into.is_some() => stage.run(None, output),
         Command::Serve(serve) => serve.run(settings()?, output),
+        Command::Worker(worker) => worker.run(&settings()?, output),
         Command::Migrate(migrate) => migrate.run(&settings()?, output),
         Command::Seed(seed) => seed.run(&settings()?, output),
         Command::Accounts(accounts) => accounts.run(&settings()?, output),

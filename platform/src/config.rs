@@ -41,6 +41,8 @@ pub struct Settings {
     pub extensions: ExtensionsSettings,
     /// How many requests are admitted.
     pub limits: LimitSettings,
+    /// How jobs run.
+    pub worker: WorkerSettings,
     /// The master key's place.
     pub secrets: SecretSettings,
     /// What is logged, and how.
@@ -146,6 +148,19 @@ pub struct LimitSettings {
     pub per_address: u32,
     /// How many of them at once, where that is not all of them.
     pub burst: Option<u32>,
+}
+
+/// How jobs run.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// How many run at once in this process, whatever their queues.
+    pub concurrency: u32,
+    /// How long one attempt may take, where neither the job nor its handler says.
+    pub timeout: Duration,
+    /// How long those that run may take to end when the platform stops.
+    pub grace: Duration,
+    /// How long after a process died, on PostgreSQL, its jobs run elsewhere at the latest.
+    pub rescue_after: Duration,
 }
 
 /// The master key's place.
@@ -256,6 +271,12 @@ impl Settings {
                 per_token: layers.get("limits.per_token")?,
                 per_address: layers.get("limits.per_address")?,
                 burst: layers.get("limits.burst")?,
+            },
+            worker: WorkerSettings {
+                concurrency: layers.get("worker.concurrency")?,
+                timeout: layers.get("worker.timeout")?,
+                grace: layers.get("worker.grace")?,
+                rescue_after: layers.get("worker.rescue_after")?,
             },
             secrets: SecretSettings {
                 key_file: layers.get("secrets.key_file")?,

@@ -35,6 +35,7 @@ use tokio::{
     sync::watch,
 };
 
+use self::{cancel::Canceller, dispatcher::Dispatcher};
 pub use self::{
     cancel::{Cancel, Reason},
     crew::{Crew, Known},
@@ -45,7 +46,6 @@ pub use self::{
     settings::WorkerSettings,
     wake::Wake,
 };
-use self::{cancel::Canceller, dispatcher::Dispatcher};
 use crate::{db::Engine, gate::Gate};
 
 /// Says what time it is.
@@ -118,7 +118,9 @@ impl Worker {
     /// What tells it to stop, for whoever hears of that first.
     pub fn stopper(&self) -> impl Fn() + Send + 'static {
         let stop = self.stop.clone();
-        move || drop(stop.send_replace(Stop::Gracefully))
+        move || {
+            stop.send_replace(Stop::Gracefully);
+        }
     }
 
     /// How often the dispatcher found something to do, or looked whether there is something.

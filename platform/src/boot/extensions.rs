@@ -20,6 +20,7 @@ use crate::{
     package::{Activating, Found, Host, Probe, ProbeVerdict, Store, Verified, scan, verify},
     registry::{Contributions, Entry, Faults, LibraryFacts, Mounted, State, register},
     resolver::{self, Reason},
+    worker::{Contribution, Crew},
 };
 
 /// What loading needs to know.
@@ -61,6 +62,10 @@ pub struct Running {
     pub seeds: Vec<(String, Vec<SeedDef>)>,
     /// Those that must be quarantined, with the reason: they hung while they were loaded.
     pub hung: Vec<(String, String)>,
+    /// Their queues and schedules.
+    pub contributions: Vec<Contribution>,
+    /// The handlers of their jobs.
+    pub crew: Crew,
 }
 
 /// Finds the extensions, and plans their loading.
@@ -325,6 +330,8 @@ impl Planned {
             match loader::start(&plugin, &entry.slug, deadline) {
                 Ok(()) => {
                     entry.state = State::Started;
+                    let slug = entry.slug.clone();
+                    running.contributions.push(Contribution { slug, ..Contribution::default() });
                     running.seeds.push((entry.slug.clone(), brought.seeds));
                     running.mounts.extend(brought.mounts);
                 }

@@ -17,11 +17,12 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::Booted;
+use super::{Booted, jobs};
 use crate::{
     access::Access,
     config::Settings,
-    gate::StateSwitch,
+    db::Engine,
+    gate::{FlagStore, StateSwitch},
     http::{
         self, Listening, Platform,
         dispatch::{Conflict, Load, Table, watchdog},
@@ -100,7 +101,7 @@ pub fn platform(
     })
 }
 
-/// Serves until SIGTERM or SIGINT; requests in flight then have the drain timeout to end.
+/// Serves until SIGTERM or SIGINT; `stopping` is told then, and requests in flight have the drain timeout to end.
 ///
 /// # Errors
 ///
@@ -110,6 +111,7 @@ pub async fn serve(
     listener: TcpListener,
     operators: Option<(AdminSocket, UnixListener)>,
     settings: &Settings,
+    stopping: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let watched = platform.clone();
     watchdog::start(settings.extensions.watchdog, move |index, time| {
@@ -120,10 +122,8 @@ pub async fn serve(
             "Extension `{slug}` blocks a worker thread for {time:?} already"
         );
     })?;
-    let engine = platform.engine.clone();
-    tokio::spawn(async move { engine.watch(PROBE).await });
-    let (flags, uses) = (platform.flags.clone(), platform.clone());
-    tokio::spawn(async move { flags.follow(FOLLOW).await });
+    follow(&platform.engine, &platform.flags);
+    let uses = platform.clone();
     tokio::spawn(async move { uses.access.write_uses().await });
 
     let how = Listening {
@@ -139,6 +139,7 @@ pub async fn serve(
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        stopping();
         tracing::info!("Stopping: requests in flight end first");
         platform.draining.store(true, Ordering::SeqCst);
         // From here on the command line works on the data directory.
@@ -147,6 +148,25 @@ pub async fn serve(
         handle.stop(true).await;
     });
     Ok(server.await?)
+}
+
+/// Looks after the database, and follows what other nodes do to the flags.
+fn follow(engine: &Engine, flags: &FlagStore) {
+    let (engine, flags) = (engine.clone(), flags.clone());
+    tokio::spawn(async move { engine.watch(PROBE).await });
+    tokio::spawn(async move { flags.follow(FOLLOW).await });
+}
+
+/// Runs nothing but jobs until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// [`ServeError::Server`].
+pub async fn work(booted: &Booted) -> Result<(), ServeError> {
+    follow(&booted.core.engine, &booted.core.flags);
+    jobs::told_to_stop().await?;
+    tracing::info!("Stopping: jobs that run end first");
+    Ok(())
 }
 
 /// Stops the extensions, those that need others first.

@@ -10,7 +10,8 @@ use crate::{config::Settings, db::Fault, http::starting::Starting};
 /// How often the server is tried again.
 const PACE: Duration = Duration::from_millis(500);
 
-/// As [`super::core`], once the database's server is there: until then requests on `listener` are told so.
+/// As [`super::core`], once the database's server is there: until then requests on `listener`, where there is one, are
+/// told so.
 ///
 /// What no waiting mends, such as a wrong password, ends the start.
 ///
@@ -20,18 +21,23 @@ const PACE: Duration = Duration::from_millis(500);
 pub fn core(
     settings: &Settings,
     handle: &Handle,
-    listener: &TcpListener,
+    listener: Option<&TcpListener>,
 ) -> Result<Core, BootError> {
-    let mut answering = None;
+    let (mut answering, mut said) = (None, false);
     loop {
         let error = match super::core(settings, handle) {
             Err(BootError::Database(error)) if error.may_pass() => error,
             answer => return answer,
         };
-        if answering.is_none() {
+        if answering.is_none() && !said {
+            said = listener.is_none();
             let error = anyhow::Error::from(error);
             tracing::warn!("Waiting for the database: {error:#}");
             let reason = Fault::Unreachable(String::new()).outline();
+            let Some(listener) = listener else {
+                thread::sleep(PACE);
+                continue;
+            };
             let copy = listener.try_clone();
             answering = match copy.and_then(|it| Starting::answer(it, reason, handle)) {
                 Ok(answering) => Some(answering),

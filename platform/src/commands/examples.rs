@@ -65,13 +65,26 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("migrate status", &["powernode migrate status"]),
     ("seed", &["powernode seed", "powernode seed --tier demo notes"]),
-    ("serve", &["powernode serve", "powernode serve --port 9000 --data /var/lib/powernode"]),
+    (
+        "serve",
+        &[
+            "powernode serve",
+            "powernode serve --port 9000 --data /var/lib/powernode",
+            "powernode serve --no-worker",
+        ],
+    ),
     ("state disable", &["powernode state disable notes"]),
     ("state enable", &["powernode state enable notes"]),
     ("state list", &["powernode state list"]),
     ("tokens create", &["powernode tokens create --name ci --scope 'notes.*' --expires-in 90"]),
     ("tokens list", &["powernode tokens list"]),
     ("tokens revoke", &["powernode tokens revoke pn_AbCdEfGh"]),
+    (
+        "worker",
+        &[
+            "powernode worker --database-url postgres://powernode@db/powernode --data /var/lib/powernode-worker",
+        ],
+    ),
 ];
 
 /// Adds the examples to a command and to those below it.

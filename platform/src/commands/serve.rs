@@ -10,11 +10,12 @@ use serde_json::json;
 use super::{Output, exit};
 use crate::{
     audit::By,
-    boot::{self, lock::DataLock, serve},
+    boot::{self, jobs, lock::DataLock, serve},
     config::Settings,
     http::{self, socket::AdminSocket},
     registry::State,
     telemetry::Telemetry,
+    worker::Worker,
 };
 
 #[derive(Debug, Args)]
@@ -25,6 +26,9 @@ pub(super) struct Serve {
     /// The address.
     #[arg(long, value_name = "ADDRESS")]
     bind: Option<String>,
+    /// Run no jobs here: `powernode worker` does; on PostgreSQL alone.
+    #[arg(long)]
+    no_worker: bool,
 }
 
 impl Serve {
@@ -35,6 +39,10 @@ impl Serve {
     }
 
     pub(super) fn run(self, settings: Settings, output: &Output) -> anyhow::Result<ExitCode> {
+        if self.no_worker {
+            jobs::may_be_apart(&settings, "--no-worker")
+                .map_err(|error| exit::usage(error.to_string()))?;
+        }
         let _telemetry = Telemetry::init(&settings.log.filter, settings.log.format)?;
         let address = SocketAddr::new(settings.server.bind, settings.server.port);
         let listener = http::listen(address).map_err(|error| match error.kind() {
@@ -46,7 +54,7 @@ impl Serve {
         // Held until the process ends: what another platform left there is not touched before.
         let _lock = DataLock::take(&settings.data)?;
         let runtime = super::runtime()?;
-        let core = boot::wait::core(&settings, runtime.handle(), &listener)?;
+        let core = boot::wait::core(&settings, runtime.handle(), Some(&listener))?;
         let booted = boot::extensions(core, &settings, runtime.handle())?;
         let platform = Arc::new(serve::platform(&booted, &settings, runtime.handle())?);
         let by = By::new("platform", Utc::now());
@@ -69,7 +77,18 @@ impl Serve {
                 .build()
                 .unwrap_or_else(|error| panic!("no runtime for the server: {error}"))
         });
-        system.block_on(serve::serve(platform, listener, operators, &settings))?;
+        let worker = match self.no_worker {
+            true => None,
+            false => {
+                Some(jobs::start(&booted, &settings).context("cannot start the threads of jobs")?)
+            }
+        };
+        let tell = worker.as_ref().map(Worker::stopper);
+        let stopping = move || tell.into_iter().for_each(|tell| tell());
+        system.block_on(serve::serve(platform, listener, operators, &settings, stopping))?;
+        if let Some(worker) = worker {
+            worker.stop();
+        }
         serve::stop(&booted, settings.extensions.init_timeout);
         tracing::info!("Stopped");
         Ok(ExitCode::SUCCESS)

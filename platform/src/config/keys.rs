@@ -126,6 +126,26 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("server.workers", "0", "The number of threads that serve; 0 is one for each processor."),
     key("server.write_timeout", "30s", "How long a client may leave what was sent to it unread."),
+    key(
+        "worker.concurrency",
+        "64",
+        "How many jobs run at once in this process, whatever their queues; each queue has a bound of its own as well.",
+    ),
+    key(
+        "worker.grace",
+        "25s",
+        "How long jobs may take to end when the platform stops; what does not end is given back, and runs again without a lost attempt.",
+    ),
+    key(
+        "worker.rescue_after",
+        "20s",
+        "On PostgreSQL, how long after a process died its jobs run elsewhere at the latest. SQLite's run again at the next start.",
+    ),
+    key(
+        "worker.timeout",
+        "30m",
+        "How long one attempt of a job may take, where neither the job nor its handler says.",
+    ),
 ];
 
 const fn key(name: &'static str, default: &'static str, about: &'static str) -> Key {

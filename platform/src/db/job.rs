@@ -21,7 +21,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use super::{Principal, within::{Function, Functions}};
+use super::{
+    Principal,
+    within::{Function, Functions},
+};
 
 /// How often a statement is interrupted again, until its job has ended.
 const INTERRUPT_AGAIN: Duration = Duration::from_millis(5);

@@ -32,8 +32,7 @@ impl Crew {
     ) -> bool {
         let own = self.known.entry(extension.to_owned()).or_default();
         let free = !own.contains_key(name);
-        own.entry(name.to_owned())
-            .or_insert_with(|| Known { options, handler: Arc::new(handler) });
+        own.entry(name.to_owned()).or_insert_with(|| Known { options, handler: Arc::new(handler) });
         free
     }
 

@@ -9,16 +9,17 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use powernode_plugin_api::{Db, db::{Dialect, HostConnection}};
+use powernode_plugin_api::{
+    Db,
+    db::{Dialect, HostConnection},
+};
 use tokio::{
     runtime::Handle,
     sync::watch,
     time::{sleep, timeout, timeout_at},
 };
 
-use super::{
-    Reason, Stop, WorkerSettings, Workshop, duties::Duties, lock::JobLock, runs::Runs,
-};
+use super::{Reason, Stop, WorkerSettings, Workshop, duties::Duties, lock::JobLock, runs::Runs};
 use crate::queue::{
     Claimed, Finish, NewNode, Outcome, Queue, QueueError, State, claim, finish, give_back_strays,
     join, leave, next_due, queues, rescue_all, stage, wants,
@@ -76,7 +77,12 @@ struct Ticked {
 }
 
 impl Dispatcher {
-    pub(super) fn new(shop: Workshop, settings: WorkerSettings, place: Handle, turns: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(
+        shop: Workshop,
+        settings: WorkerSettings,
+        place: Handle,
+        turns: Arc<AtomicU64>,
+    ) -> Self {
         let core = shop.engine.core();
         Self {
             sqlite: core.dialect() == Dialect::Sqlite,

@@ -7,7 +7,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{Reason, WorkerSettings, dispatcher::{Dispatcher, Failure}};
+use super::{
+    Reason, WorkerSettings,
+    dispatcher::{Dispatcher, Failure},
+};
 use crate::{
     gate::{Code, Gate},
     queue::{

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use powernode_plugin_api::Db;
 
-use crate::queue::{
-    BadTimes, Missed, NewJob, QueueError, Schedule, Synced, Times, ensure, sync,
-};
+use crate::queue::{BadTimes, Missed, NewJob, QueueError, Schedule, Synced, Times, ensure, sync};
 
 /// An extension's queues and schedules.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,7 +116,9 @@ pub async fn prepare(
     });
     let synced = written.await.map_err(|source| PrepareError::Queue { slug: whose, source })?;
     for name in &synced.vanished {
-        tracing::warn!("The schedule `{name}` is gone from its extension: it is kept, and ticks no more");
+        tracing::warn!(
+            "The schedule `{name}` is gone from its extension: it is kept, and ticks no more"
+        );
     }
     Ok(synced)
 }

@@ -92,7 +92,8 @@ impl Runs {
         let run = run(task, self.gate.clone(), known.handler.clone(), cancel.clone());
         let abort = self.tasks.spawn_on(run.instrument(span), &self.place);
         let overdue = Instant::now() + timeout + BLOCKS;
-        let running = Running { job, cancel, progress, abort: abort.clone(), overdue, given_up: false };
+        let running =
+            Running { job, cancel, progress, abort: abort.clone(), overdue, given_up: false };
         self.running.insert(abort.id(), running);
     }
 

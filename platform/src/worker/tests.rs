@@ -9,7 +9,10 @@ use std::{
 };
 
 use diesel::prelude::*;
-use powernode_plugin_api::{Db, db::{HostConnection, migration}};
+use powernode_plugin_api::{
+    Db,
+    db::{HostConnection, migration},
+};
 use powernode_tests::postgres::Cluster;
 
 use super::*;
@@ -145,8 +148,7 @@ impl Fixture {
                 .bind::<diesel::sql_types::Text, _>(text);
             Ok::<_, QueueError>(call.get_result::<Answer>(conn)?.answer)
         });
-        let numbers: Vec<Option<i64>> =
-            serde_json::from_str(&block_on(written).unwrap()).unwrap();
+        let numbers: Vec<Option<i64>> = serde_json::from_str(&block_on(written).unwrap()).unwrap();
         numbers.into_iter().flatten().collect()
     }
 
@@ -160,7 +162,10 @@ impl Fixture {
 
     #[track_caller]
     fn until(&self, id: i64, state: State) -> Job {
-        until(|| Some(self.job(id)).filter(|it| it.state == state), || format!("{:?}", self.job(id)))
+        until(
+            || Some(self.job(id)).filter(|it| it.state == state),
+            || format!("{:?}", self.job(id)),
+        )
     }
 
     /// The tables as they are, behind the queue's back.

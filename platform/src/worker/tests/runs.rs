@@ -96,9 +96,8 @@ fn a_handler_that_blocks_its_thread_keeps_nobody_from_the_others() {
         };
         let settings = WorkerSettings { poll: Duration::from_millis(50), ..settings() };
         let worker = Worker::start(it.workshop(handler), settings).unwrap();
-        let stuck = it.put(
-            NewJob::new("send", "1").with_attempts(1).with_timeout(Duration::from_millis(10)),
-        );
+        let stuck = it
+            .put(NewJob::new("send", "1").with_attempts(1).with_timeout(Duration::from_millis(10)));
         it.until(stuck, State::Running);
         it.until(it.put(job()), State::Done);
         let dead = it.until(stuck, State::Dead);

@@ -1,0 +1,118 @@
+//! Running jobs beside the server, or in a process of its own.
+
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+
+use chrono::Utc;
+use powernode_plugin_api::Db;
+use tokio::{
+    runtime::Handle,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::Booted;
+use crate::{
+    config::Settings,
+    registry::Entry,
+    worker::{self, Contribution, Worker, WorkerSettings, Workshop},
+};
+
+/// How long something may go unnoticed that nobody told of.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Why this process runs no jobs.
+#[derive(Debug, thiserror::Error)]
+pub enum ApartError {
+    /// SQLite's jobs run in the one process that serves.
+    #[error(
+        "on SQLite jobs run in the process that serves, since no other may write its database: leave `{0}` out, or \
+         set `database.url` to a PostgreSQL database"
+    )]
+    Sqlite(&'static str),
+}
+
+/// Whether server and worker may be two processes; `asked` is what asked for it.
+///
+/// # Errors
+///
+/// [`ApartError::Sqlite`].
+pub fn may_be_apart(settings: &Settings, asked: &'static str) -> Result<(), ApartError> {
+    settings.database.url.as_ref().map(drop).ok_or(ApartError::Sqlite(asked))
+}
+
+/// Runs the jobs that `booted` has handlers for.
+///
+/// # Errors
+///
+/// The system's, where it starts no threads.
+pub fn start(booted: &Booted, settings: &Settings) -> io::Result<Worker> {
+    let workshop = Workshop {
+        engine: booted.core.engine.clone(),
+        gate: booted.core.gate.clone(),
+        crew: booted.crew.clone(),
+        clock: Arc::new(Utc::now),
+        wake: booted.core.wake.clone(),
+        lock: lock(settings),
+    };
+    let chosen = &settings.worker;
+    let how = WorkerSettings {
+        concurrency: chosen.concurrency,
+        timeout: chosen.timeout,
+        grace: chosen.grace,
+        rescue_after: chosen.rescue_after,
+        poll: POLL,
+        host: host(),
+    };
+    Worker::start(workshop, how)
+}
+
+/// The machine's name, for people.
+fn host() -> String {
+    let named = ["/proc/sys/kernel/hostname", "/etc/hostname"].iter().find_map(|it| {
+        let text = fs::read_to_string(it).ok()?;
+        Some(text.trim().to_owned()).filter(|it| !it.is_empty())
+    });
+    named.unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// The file of the job lock: beside SQLite's database, whatever data directory is used with it.
+fn lock(settings: &Settings) -> PathBuf {
+    match settings.database.url {
+        Some(_) => settings.data.join("jobs.lock"),
+        None => {
+            let mut path = settings.database.path.clone().into_os_string();
+            path.push("-jobs.lock");
+            path.into()
+        }
+    }
+}
+
+/// Writes down the queues and schedules of an extension that was started. One whose schedule cannot be says so, and
+/// runs without its schedules.
+pub(super) fn prepare(
+    core: &Db,
+    contribution: Contribution,
+    entries: &mut [Entry],
+    handle: &Handle,
+) {
+    let slug = contribution.slug.clone();
+    let Err(error) = handle.block_on(worker::prepare(core, contribution, Utc::now())) else {
+        return;
+    };
+    let warning = format!("{:#}", anyhow::Error::from(error));
+    tracing::warn!(extension = %slug, "Extension `{slug}`: {warning}");
+    if let Some(entry) = entries.iter_mut().find(|it| it.slug == slug) {
+        entry.warnings.push(warning);
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// The system's, where it tells of no signals.
+pub async fn told_to_stop() -> io::Result<()> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    Ok(())
+}
