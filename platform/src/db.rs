@@ -29,6 +29,7 @@ pub use self::{
     settings::{Confinement, DatabaseSettings, Durability},
 };
 pub(crate) use self::{
+    postgres::Channel,
     principal::REFERABLE,
     session::{Session, refused},
     within::{Function, Twin, Within},

@@ -40,6 +40,7 @@ pub use self::{
     cancel::{Cancel, Reason},
     crew::{Crew, Known},
     handler::{Handler, Options, Task},
+    listen::Listening,
     lock::JobLock,
     prepare::{Contribution, NewSchedule, PrepareError, prepare},
     progress::Progress,

@@ -15,7 +15,7 @@ use crate::{
     http::{self, socket::AdminSocket},
     registry::State,
     telemetry::Telemetry,
-    worker::Worker,
+    worker::{Listening, Worker},
 };
 
 #[derive(Debug, Args)]
@@ -77,6 +77,11 @@ impl Serve {
                 .build()
                 .unwrap_or_else(|error| panic!("no runtime for the server: {error}"))
         });
+        // Who runs the jobs hears of them.
+        let _listening = match self.no_worker {
+            true => Some(Listening::start(&booted.core.engine, &booted.core.wake)?),
+            false => None,
+        };
         let worker = match self.no_worker {
             true => None,
             false => {

@@ -35,7 +35,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "database.max_connections",
         "40",
-        "PostgreSQL's connections of this process in all, those of the core and of all extensions.",
+        "PostgreSQL's connections of this process in all, those of the core and of all extensions; one more hears of other nodes.",
     ),
     key(
         "database.migrate_at_start",

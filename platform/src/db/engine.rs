@@ -17,7 +17,7 @@ use super::{
     DatabaseSettings, Function, Health, Principal, Session, Vault,
     job::{Driver, Executor, Turns},
     owners::Owners,
-    postgres::{Postgres, Refused},
+    postgres::{Channel, Postgres, Refused},
     sqlite::Sqlite,
 };
 
@@ -173,6 +173,14 @@ impl Engine {
     /// From now on `SELECT name($1)` of an extension's calls `function`, within the extension's transaction.
     pub(crate) fn serve(&self, name: &'static str, function: Arc<dyn Function>) {
         self.inner.executor.functions().serve(name, function);
+    }
+
+    /// A connection on which processes tell each other that something happened; none on SQLite, where there is but one.
+    pub(crate) fn channel(&self) -> Result<Option<Channel>, DbError> {
+        match &self.inner.backend {
+            Backend::Sqlite(_) => Ok(None),
+            Backend::Postgres(postgres) => postgres.channel().map(Some),
+        }
     }
 
     /// [`powernode_abi::data::SQLITE`] or [`powernode_abi::data::POSTGRES`].

@@ -5,6 +5,7 @@
 //! accidents stopped, and an extension that spells another's schema is not.
 
 mod address;
+mod channel;
 mod connection;
 mod errors;
 mod pool;
@@ -31,7 +32,7 @@ use self::{
     roles::Roles,
     session::{CORE, Migrating},
 };
-pub(crate) use self::{connection::Connection, pool::Lease};
+pub(crate) use self::{channel::Channel, connection::Connection, pool::Lease};
 use super::{
     Principal,
     health::Health,

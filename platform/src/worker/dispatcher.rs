@@ -19,7 +19,9 @@ use tokio::{
     time::{sleep, timeout, timeout_at},
 };
 
-use super::{Reason, Stop, WorkerSettings, Workshop, duties::Duties, lock::JobLock, runs::Runs};
+use super::{
+    Listening, Reason, Stop, WorkerSettings, Workshop, duties::Duties, lock::JobLock, runs::Runs,
+};
 use crate::queue::{
     Claimed, Finish, NewNode, Outcome, Queue, QueueError, State, claim, finish, give_back_strays,
     join, leave, next_due, queues, rescue_all, stage, wants,
@@ -120,7 +122,10 @@ impl Dispatcher {
         if !self.begin(&mut stop).await {
             return;
         }
-        let _listening = super::listen::start(&self.shop);
+        let listening = Listening::start(&self.shop.engine, &self.shop.wake);
+        if let Err(error) = &listening {
+            tracing::warn!("Other nodes are not heard: {error}");
+        }
         tracing::info!(node = %self.node, "Running jobs");
         self.loops(&mut stop).await;
         if *stop.borrow() == Stop::Gracefully {

@@ -92,6 +92,16 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Whether another process notified what this one listens to, since this was asked last.
+    pub(super) fn notified(&mut self) -> Result<bool, DbError> {
+        let own = self.process;
+        let mut heard = false;
+        for told in self.diesel.notifications_iter() {
+            heard |= i64::from(told.map_err(db_error)?.process_id) != own;
+        }
+        Ok(heard)
+    }
+
     /// Whether it may be lent again.
     pub(super) fn is_broken(&self) -> bool {
         self.broken

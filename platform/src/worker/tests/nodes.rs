@@ -112,6 +112,23 @@ impl Drop for Dropped {
 }
 
 #[test]
+fn a_node_hears_at_once_of_a_job_that_another_process_wrote() {
+    on_postgres(|it| {
+        // Where none works, as with `--no-worker`.
+        let _listening = Listening::start(&it.engine, &it.wake).unwrap();
+        let worker = it.other("other.lock", done);
+        it.until(it.put(job()), State::Done);
+        let begun = Instant::now();
+        for _ in 0..5 {
+            it.until(it.put(job()), State::Done);
+        }
+        // By itself it would look in a minute.
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        worker.stop();
+    });
+}
+
+#[test]
 fn two_nodes_run_each_job_once() {
     on_postgres(|it| {
         let notes = Notes::default();
