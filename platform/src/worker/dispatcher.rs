@@ -23,8 +23,8 @@ use super::{
     Listening, Reason, Stop, WorkerSettings, Workshop, duties::Duties, lock::JobLock, runs::Runs,
 };
 use crate::queue::{
-    Claimed, Finish, NewNode, Outcome, Queue, QueueError, State, claim, finish, give_back_strays,
-    join, leave, next_due, queues, rescue_all, stage, wants,
+    Claimed, Finish, Handlers, NewNode, Outcome, Queue, QueueError, State, claim, finish,
+    give_back_strays, join, leave, next_due, queues, rescue_all, stage, wants,
 };
 
 /// Most jobs that become ready at once.
@@ -58,7 +58,8 @@ pub(super) struct Dispatcher {
     pub(super) duties: Duties,
     /// What ended, and is not booked yet.
     finishes: Vec<Finish>,
-    queues: Vec<Queue>,
+    queues: Arc<[Queue]>,
+    handlers: Arc<Handlers>,
     /// Whether there may be something new to claim.
     look: bool,
     /// A transaction failed, so that nobody knows whether it claimed.
@@ -92,10 +93,11 @@ impl Dispatcher {
             node: uuid::Uuid::now_v7().to_string(),
             runs: Runs::new(place, shop.gate.clone()),
             duties: Duties::new(&settings),
+            handlers: Arc::new(shop.crew.names()),
             shop,
             settings,
             finishes: Vec::new(),
-            queues: Vec::new(),
+            queues: Arc::default(),
             look: true,
             unsure: false,
             pause: PAUSES.0,
@@ -264,7 +266,7 @@ impl Dispatcher {
         let free = (self.settings.concurrency as usize).saturating_sub(self.runs.len());
         let (gate, handlers, running, node) = (
             Arc::clone(&self.shop.gate),
-            self.shop.crew.names(),
+            Arc::clone(&self.handlers),
             self.runs.by_queue(),
             self.node.clone(),
         );
@@ -299,14 +301,14 @@ impl Dispatcher {
         self.unsure = false;
         self.look = ticked.full;
         if let Some(queues) = ticked.queues {
-            self.queues = queues;
+            self.queues = queues.into();
         }
         if let Some(due) = ticked.due {
             let wait = |due: DateTime<Utc>| (due - now).to_std().unwrap_or_default();
             self.due = due.map(|due| Instant::now() + wait(due).max(Duration::from_millis(1)));
         }
         for id in ticked.dead {
-            tracing::warn!("Job {id} is dead: `powernode jobs` shows why");
+            tracing::warn!("Job {id} is dead: what went wrong is kept with it");
         }
         self.start(ticked.claimed);
         Ok(())
@@ -341,7 +343,7 @@ impl Dispatcher {
         tracing::warn!(node = %self.node, "This node was taken for dead: it stops its jobs, and begins again");
         self.runs.cancel_all(Reason::Lost);
         self.runs.give_up_all();
-        self.finishes.clear();
+        // What ended before is booked, as far as nobody else has it.
         self.join().await
     }
 

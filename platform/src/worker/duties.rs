@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Reason, WorkerSettings,
@@ -23,6 +23,8 @@ use crate::{
 const PRUNE: (Duration, u32) = (Duration::from_secs(60), 5_000);
 /// How long a tick is left to nodes that have the extension.
 const ELSEWHERE: Duration = Duration::from_secs(60);
+/// Who sets the clock moves it by more.
+const CLOCK: TimeDelta = TimeDelta::milliseconds(500);
 /// Longest time between two looks at the schedules: another node may have brought one.
 const SCHEDULES: Duration = Duration::from_secs(10);
 
@@ -37,6 +39,8 @@ pub(super) struct Duties {
     schedules: Instant,
     prune: Instant,
     watch: Watch,
+    /// When the clock was last asked, and what it said.
+    clock: Option<(Instant, DateTime<Utc>)>,
     /// Schedules that were complained of.
     bad: HashSet<String>,
 }
@@ -52,6 +56,7 @@ impl Duties {
             schedules: now,
             prune: now,
             watch: Watch::new(settings.patience()),
+            clock: None,
             bad: HashSet::new(),
         }
     }
@@ -60,6 +65,15 @@ impl Duties {
     pub(super) fn next(&self) -> Instant {
         let Self { look, beat, rescue, schedules, prune, .. } = self;
         [look, beat, rescue, schedules, prune].into_iter().copied().min().unwrap_or(*look)
+    }
+
+    /// Whether the clock was set since this was asked last: what waits for a moment has to look again.
+    fn clock_was_set(&mut self, now: Instant, said: DateTime<Utc>) -> bool {
+        let before = self.clock.replace((now, said));
+        before.is_some_and(|(then, before)| {
+            let expected = before + now.saturating_duration_since(then);
+            (said - expected).abs() > CLOCK
+        })
     }
 
     /// This node is known, now.
@@ -82,6 +96,9 @@ impl Dispatcher {
         if self.duties.look <= now {
             self.duties.look = now + self.settings.poll;
             self.look();
+            if self.duties.clock_was_set(now, (self.shop.clock)()) {
+                self.duties.schedules = now;
+            }
             let overdue = self.runs.overdue(now);
             self.book(overdue);
             self.say_progress().await?;

@@ -72,7 +72,7 @@ impl Runs {
     }
 
     /// Runs `job`.
-    pub(super) fn start(&mut self, job: Claimed, known: &Known, timeout: Duration) {
+    pub(super) fn start(&mut self, mut job: Claimed, known: &Known, timeout: Duration) {
         let (cancel, progress) = (Canceller::new(), Progress::default());
         *self.by_queue.entry(job.queue.clone()).or_default() += 1;
         let span = tracing::info_span!(
@@ -82,8 +82,10 @@ impl Runs {
             job = job.fence.id,
             attempt = job.fence.attempt,
         );
+        // The handler's alone: there may be many bytes of them.
+        let args = std::mem::take(&mut job.args);
         let task = Task {
-            job: job.clone(),
+            job: Claimed { args, ..job.clone() },
             pass: None,
             cancel: cancel.token(),
             progress: progress.clone(),
