@@ -92,7 +92,7 @@ impl Dispatcher {
             core,
             node: uuid::Uuid::now_v7().to_string(),
             runs: Runs::new(place, shop.gate.clone()),
-            duties: Duties::new(&settings),
+            duties: Duties::new(&settings, (shop.clock)()),
             handlers: Arc::new(shop.crew.names()),
             shop,
             settings,

@@ -40,13 +40,14 @@ pub(super) struct Duties {
     prune: Instant,
     watch: Watch,
     /// When the clock was last asked, and what it said.
-    clock: Option<(Instant, DateTime<Utc>)>,
+    clock: (Instant, DateTime<Utc>),
     /// Schedules that were complained of.
     bad: HashSet<String>,
 }
 
 impl Duties {
-    pub(super) fn new(settings: &WorkerSettings) -> Self {
+    /// The clock says `said`.
+    pub(super) fn new(settings: &WorkerSettings, said: DateTime<Utc>) -> Self {
         let now = Instant::now();
         Self {
             look: now + settings.poll,
@@ -56,7 +57,7 @@ impl Duties {
             schedules: now,
             prune: now,
             watch: Watch::new(settings.patience()),
-            clock: None,
+            clock: (now, said),
             bad: HashSet::new(),
         }
     }
@@ -69,11 +70,9 @@ impl Duties {
 
     /// Whether the clock was set since this was asked last: what waits for a moment has to look again.
     fn clock_was_set(&mut self, now: Instant, said: DateTime<Utc>) -> bool {
-        let before = self.clock.replace((now, said));
-        before.is_some_and(|(then, before)| {
-            let expected = before + now.saturating_duration_since(then);
-            (said - expected).abs() > CLOCK
-        })
+        let (then, before) = std::mem::replace(&mut self.clock, (now, said));
+        let expected = before + now.saturating_duration_since(then);
+        (said - expected).abs() > CLOCK
     }
 
     /// This node is known, now.
