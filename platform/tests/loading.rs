@@ -50,7 +50,7 @@ fn another_interface_of_the_same_revision_is_refused_in_a_sentence() {
     let library = faulty().patched("content_type", "content_kind").unwrap();
     check(
         &library,
-        "the library's interface does not fit interface 1.0 of this platform: in `RawResponse` the platform has the field `content_type`, the library `content_kind`",
+        "the library's interface does not fit interface 1.1 of this platform: in `RawResponse` the platform has the field `content_type`, the library `content_kind`",
     );
 }
 

@@ -15,15 +15,15 @@ use crate::artefacts::{cargo, library, root, target};
 
 /// What is added: the file, the text before it, and the text itself.
 const CHANGES: [(&str, &str, &str); 7] = [
-    ("plugin-api/abi/src/lib.rs", "ABI_VERSION: &str = \"1.", "1\"; // "),
+    ("plugin-api/abi/src/lib.rs", "ABI_VERSION: &str = \"1.", "2\"; // "),
     (
         "plugin-api/abi/src/host.rs",
-        "fn accounts(&self) -> AccountsObject;",
+        "fn jobs(&self) -> JobsObject {\n        no_jobs()\n    }",
         "\n    /// Came later.\n    fn later(&self) -> u32 {\n        7\n    }",
     ),
     (
         "plugin-api/abi/src/plugin.rs",
-        "fn level_changed(&self, level: u32);",
+        "fn schedules(&self) -> Res<RString> {\n        RResult::ROk(\"[]\".into())\n    }",
         "\n    /// Came later.\n    fn later(&self) -> u32 {\n        7\n    }",
     ),
     (

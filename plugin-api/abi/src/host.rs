@@ -12,7 +12,12 @@ use abi_stable::{
     std_types::{RArc, RBox, ROption, RSlice, RStr, RString, RVec, Tuple2},
 };
 
-use crate::{data::DbObject, error::Res, future::PFuture};
+use crate::{
+    data::DbObject,
+    error::Res,
+    future::PFuture,
+    jobs::{JobsObject, no_jobs},
+};
 
 /// A UUID's sixteen bytes.
 #[repr(transparent)]
@@ -272,6 +277,10 @@ pub trait RawHost: Send + Sync + 'static {
     /// Accounts and users.
     #[sabi(last_prefix_field)]
     fn accounts(&self) -> AccountsObject;
+    /// Jobs, outside its transactions. Since 1.1.
+    fn jobs(&self) -> JobsObject {
+        no_jobs()
+    }
 }
 
 /// The platform, as one extension sees it.

@@ -16,6 +16,7 @@ pub mod future;
 pub mod data;
 pub mod lend;
 pub mod http;
+pub mod jobs;
 pub mod host;
 pub mod plugin;
 pub mod note;
@@ -30,8 +31,9 @@ pub use self::{
     guard::{Guarded, guard},
     host::{HostObject, Id},
     http::{Header, RawBody, RawResponse, RawRoute, RequestObject, StreamObject},
+    jobs::{JobHandlerDef, RunObject, RunOutcome},
     plugin::{PluginObject, PluginRoot, PluginRootRef},
 };
 
 /// The interface's version, `major.minor`: a library's note carries the one it was built against.
-pub const ABI_VERSION: &str = "1.0";
+pub const ABI_VERSION: &str = "1.1";

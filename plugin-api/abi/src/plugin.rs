@@ -9,7 +9,7 @@ use abi_stable::{
     library::RootModule,
     package_version_strings, sabi_trait,
     sabi_types::VersionStrings,
-    std_types::{RBox, ROption, RStr, RString, RVec},
+    std_types::{RBox, ROption, RResult, RStr, RString, RVec},
 };
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     future::PFuture,
     host::{HostObject, Id},
     http::RawRoute,
+    jobs::JobHandlerDef,
 };
 
 /// Tiers of seeds.
@@ -62,6 +63,14 @@ pub trait RawPlugin: Send + Sync + 'static {
     /// The platform's log level changed, to one of [`crate::host::level`].
     #[sabi(last_prefix_field)]
     fn level_changed(&self, level: u32);
+    /// What runs its jobs. Since 1.1.
+    fn handlers(&self) -> Res<RVec<JobHandlerDef>> {
+        RResult::ROk(RVec::new())
+    }
+    /// Its schedules, a JSON array (see `ScheduleDef` in the SDK). Since 1.1.
+    fn schedules(&self) -> Res<RString> {
+        RResult::ROk("[]".into())
+    }
 }
 
 /// An extension, owned by the platform.

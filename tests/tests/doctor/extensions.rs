@@ -103,7 +103,7 @@ fn libraries() -> Vec<Fault> {
             it.around(|_| Ok(Library::foreign(b"#!/bin/sh\necho hello\n".to_vec())))?;
             Ok(it)
         }),
-        by_hand("extension.abi_revision", |it| patched(it, "\nabi=1.0\n", "\nabi=2.0\n")),
+        by_hand("extension.abi_revision", |it| patched(it, "\nabi=1.1\n", "\nabi=2.0\n")),
         by_hand("extension.glibc_too_old", |it| patched(it, "GLIBC_2.34", "GLIBC_2.99")),
         by_hand("extension.no_note", |it| patched(it, "powernode_note", "powernode_none")),
         by_hand("extension.note_mismatch", |it| {

@@ -85,7 +85,7 @@ fn notes(bench: &mut Bench) -> Result<()> {
     };
     patch("no note", "verify no_note", "powernode_note", "powernode_none")?;
     patch("note cannot be read", "verify bad_note", "powernode-note 1\n", "powernode-note 9\n")?;
-    patch("other ABI revision", "verify abi_revision", "\nabi=1.0\n", "\nabi=2.0\n")?;
+    patch("other ABI revision", "verify abi_revision", "\nabi=1.1\n", "\nabi=2.0\n")?;
     patch(
         "processor feature that is not there",
         "verify processor_features",

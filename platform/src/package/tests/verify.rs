@@ -36,10 +36,10 @@ fn a_note_is_held_against_manifest_and_platform() {
     check(
         &Sample::noting("abi=1.", "abi=2."),
         expect![
-            "abi_revision: cannot use `/liba.so`: it is built against interface 2.0 of plugin-api, this platform has 1.0; build it with plugin-api 1.x, or use a platform of 2.x"
+            "abi_revision: cannot use `/liba.so`: it is built against interface 2.0 of plugin-api, this platform has 1.1; build it with plugin-api 1.x, or use a platform of 2.x"
         ],
     );
-    check(&Sample::noting("abi=1.0", "abi=1.99"), expect!["fine"]);
+    check(&Sample::noting("abi=1.1", "abi=1.99"), expect!["fine"]);
     check(
         &Sample::noting("slug=a", "slug=b"),
         expect![

@@ -17,7 +17,7 @@ fn check(section: impl AsRef<[u8]>, outcome: &str) {
 
 #[test]
 fn what_was_joined_is_read() {
-    check(SAMPLE, "marketing 0.1.0 abi 1.0 {}");
+    check(SAMPLE, "marketing 0.1.0 abi 1.1 {}");
 }
 
 #[test]
