@@ -1,9 +1,10 @@
 //! Makes a library of an extension.
 
-use std::{panic, sync::Arc};
+use std::{collections::BTreeMap, panic, sync::Arc};
 
 use powernode_abi::{
-    AbiError, Guarded, HostObject, MigrationDef, PFuture, PluginObject, RawRoute, Res,
+    AbiError, Guarded, HostObject, JobHandlerDef, MigrationDef, PFuture, PluginObject, RawRoute,
+    Res,
     abi_stable::{
         sabi_trait::TD_Opaque,
         std_types::{ROption, RResult, RStr, RString, RVec},
@@ -12,6 +13,7 @@ use powernode_abi::{
     host::Id,
     plugin::{RawPlugin, RawPlugin_TO, SeedDef},
 };
+use serde::Serialize;
 use uuid::Uuid;
 
 pub use {schemars, serde};
@@ -19,6 +21,7 @@ pub use {schemars, serde};
 use crate::{
     Host,
     extension::{Description, Extension, Seeds},
+    jobs::{self, JobOptions, Jobs},
     request::Shared,
     routes::Routes,
     trace,
@@ -94,10 +97,27 @@ pub fn create<E: Extension>(host: HostObject, slug: &str, version: &str) -> Res<
             sdk: crate::VERSION.to_owned(),
         };
         let host = Host::new(&host);
+        jobs::know(collected::<E>);
         let extension = E::new(&host)?;
         let shared = Guarded::new(Arc::new(Shared { host, extension }));
         Ok(RawPlugin_TO::from_value(Adapter { shared, description }, TD_Opaque))
     })
+}
+
+/// What the handlers say of themselves.
+fn collected<E: Extension>() -> BTreeMap<String, JobOptions> {
+    jobs_of::<E>().options()
+}
+
+fn jobs_of<E: Extension>() -> Jobs<E> {
+    let mut jobs = Jobs::new();
+    E::jobs(&mut jobs);
+    jobs
+}
+
+fn json(value: &impl Serialize) -> Result<RString, AbiError> {
+    let text = serde_json::to_string(value);
+    text.map(RString::from).map_err(|error| AbiError::failed(error.to_string()))
 }
 
 /// The library's panics, written to the platform's log: its hook is not the platform's.
@@ -114,10 +134,7 @@ struct Adapter<E> {
 
 impl<E: Extension> RawPlugin for Adapter<E> {
     fn describe(&self) -> Res<RString> {
-        guard(|| {
-            let text = serde_json::to_string(&self.description);
-            text.map(RString::from).map_err(|error| AbiError::failed(error.to_string()))
-        })
+        guard(|| json(&self.description))
     }
 
     fn routes(&self) -> Res<RVec<RawRoute>> {
@@ -167,6 +184,14 @@ impl<E: Extension> RawPlugin for Adapter<E> {
 
     fn level_changed(&self, level: u32) {
         trace::set_level(level);
+    }
+
+    fn handlers(&self) -> Res<RVec<JobHandlerDef>> {
+        guard(|| Ok(jobs_of::<E>().into_raw(&self.shared).into()))
+    }
+
+    fn schedules(&self) -> Res<RString> {
+        guard(|| json(&jobs_of::<E>().into_schedules()?))
     }
 }
 

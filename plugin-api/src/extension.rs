@@ -8,7 +8,7 @@ use powernode_abi::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Host, error::Result, routes::Routes};
+use crate::{Host, error::Result, jobs::Jobs, routes::Routes};
 
 /// An extension. [`export_extension!`](crate::export_extension) makes a library of it.
 pub trait Extension: Sized + Send + Sync + 'static {
@@ -29,6 +29,9 @@ pub trait Extension: Sized + Send + Sync + 'static {
 
     /// Adds its seeds.
     fn seeds(_seeds: &mut Seeds) {}
+
+    /// Adds what runs its jobs, and its schedules.
+    fn jobs(_jobs: &mut Jobs<Self>) {}
 
     /// Whether an account may use one of its capabilities; all may unless it says otherwise.
     fn available(&self, _capability: &str, _account: Option<Uuid>) -> bool {

@@ -15,11 +15,13 @@ use crate::{
     error::{Error, Result},
 };
 
+pub mod jobs;
 pub mod links;
 pub mod metrics;
 pub mod runtime;
 
 pub use self::{
+    jobs::{HostJobs, JobInfo, JobState},
     links::Links,
     metrics::Metrics,
     runtime::{Runtime, Task},
@@ -40,6 +42,7 @@ struct Services {
     metrics: Metrics,
     links: Links,
     accounts: Accounts,
+    jobs: HostJobs,
 }
 
 impl Host {
@@ -55,6 +58,7 @@ impl Host {
             metrics: Metrics::new(host.metrics()),
             links: Links::new(host.links()),
             accounts: Accounts(host.accounts()),
+            jobs: HostJobs::new(host.jobs()),
         }))
     }
 
@@ -106,6 +110,11 @@ impl Host {
     /// Accounts and users of the core.
     pub fn accounts(&self) -> &Accounts {
         &self.0.accounts
+    }
+
+    /// Jobs of this extension, outside its transactions.
+    pub fn jobs(&self) -> &HostJobs {
+        &self.0.jobs
     }
 }
 

@@ -41,6 +41,7 @@ pub mod answer;
 pub mod handler;
 pub mod routes;
 pub mod resource;
+pub mod jobs;
 pub mod extension;
 mod trace;
 #[doc(hidden)]
@@ -56,6 +57,7 @@ pub use self::{
     extension::{Description, Extension, Seeds, Tier},
     host::Host,
     id::{Id, Identified},
+    jobs::{Job, Jobs, NewJob, Outcome},
     request::{Call, Principal},
     resource::{NoFilter, Resource},
     routes::Routes,
@@ -67,12 +69,13 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What an extension's source names most often.
 pub mod prelude {
     pub use crate::{
-        Call, Checks, Db, Error, Extension, Host, Id, Identified, NoFilter, Resource, Result,
-        Routes, Seeds, Tier,
+        Call, Checks, Db, Error, Extension, Host, Id, Identified, Job, Jobs, NewJob, NoFilter,
+        Outcome, Resource, Result, Routes, Seeds, Tier,
         answer::{Answer, Created, Json, NoContent, Paged, Response},
         db::{AsJson, HostConnection},
         export_extension,
         extract::{Body, Both, Page, Path, Query},
+        jobs::{enqueue, enqueue_all},
         migrations, text_enum,
     };
 }
