@@ -20,6 +20,7 @@ pub use {schemars, serde};
 
 use crate::{
     Host,
+    events::Events,
     extension::{Description, Extension, Seeds},
     jobs::{self, JobOptions, Jobs},
     request::Shared,
@@ -115,6 +116,12 @@ fn jobs_of<E: Extension>() -> Jobs<E> {
     jobs
 }
 
+fn events_of<E: Extension>() -> Events<E> {
+    let mut events = Events::new();
+    E::events(&mut events);
+    events
+}
+
 fn json(value: &impl Serialize) -> Result<RString, AbiError> {
     let text = serde_json::to_string(value);
     text.map(RString::from).map_err(|error| AbiError::failed(error.to_string()))
@@ -187,11 +194,19 @@ impl<E: Extension> RawPlugin for Adapter<E> {
     }
 
     fn handlers(&self) -> Res<RVec<JobHandlerDef>> {
-        guard(|| Ok(jobs_of::<E>().into_raw(&self.shared).into()))
+        guard(|| {
+            let mut handlers = jobs_of::<E>().into_raw(&self.shared);
+            handlers.extend(events_of::<E>().into_raw(&self.shared));
+            Ok(handlers.into())
+        })
     }
 
     fn schedules(&self) -> Res<RString> {
         guard(|| json(&jobs_of::<E>().into_schedules()?))
+    }
+
+    fn subscriptions(&self) -> Res<RString> {
+        guard(|| json(&events_of::<E>().defs()))
     }
 }
 

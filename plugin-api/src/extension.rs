@@ -8,7 +8,7 @@ use powernode_abi::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Host, error::Result, jobs::Jobs, routes::Routes};
+use crate::{Host, error::Result, events::Events, jobs::Jobs, routes::Routes};
 
 /// An extension. [`export_extension!`](crate::export_extension) makes a library of it.
 pub trait Extension: Sized + Send + Sync + 'static {
@@ -32,6 +32,9 @@ pub trait Extension: Sized + Send + Sync + 'static {
 
     /// Adds what runs its jobs, and its schedules.
     fn jobs(_jobs: &mut Jobs<Self>) {}
+
+    /// Adds which events it hears.
+    fn events(_events: &mut Events<Self>) {}
 
     /// Whether an account may use one of its capabilities; all may unless it says otherwise.
     fn available(&self, _capability: &str, _account: Option<Uuid>) -> bool {

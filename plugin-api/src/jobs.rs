@@ -8,7 +8,7 @@ use powernode_abi::{
     guard,
     jobs::{RawJobHandler, RawJobHandler_TO},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use crate::{
     error::{Error, Result},
@@ -19,14 +19,22 @@ mod enqueue;
 mod job;
 mod known;
 mod new;
+mod once;
+mod options;
 mod outcome;
 mod schedule;
 
-pub(crate) use self::{enqueue::parts, known::know};
+pub(crate) use self::{
+    enqueue::{call, json, parts},
+    known::know,
+    options::says,
+};
 pub use self::{
     enqueue::{enqueue, enqueue_all},
     job::{Cancelled, Job},
     new::{JobId, NewJob, Unique},
+    once::Once,
+    options::JobOptions,
     outcome::Outcome,
     schedule::{Missed, Schedule, ScheduleDef},
 };
@@ -59,31 +67,6 @@ pub struct Registered<E> {
 
 /// Binds a handler to its extension, once that is there.
 type Mount<E> = dyn FnOnce(Arc<Shared<E>>) -> Box<dyn RunJob> + Send + Sync;
-
-/// How a handler wants to be called; crosses the boundary as JSON text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct JobOptions {
-    /// The second part of the queue's name, `mail` of `shop:mail`; none: the extension's own queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    /// How long one attempt may take, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-    /// How often a job is tried, the first time included.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_attempts: Option<u32>,
-    /// From 0, which runs first, to 9.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<u8>,
-    /// How many jobs of its queue run at once in one process, until an operator says otherwise. Of several handlers
-    /// in one queue the lowest number holds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The same in all processes together.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub concurrency_of_all: Option<u32>,
-}
 
 /// An `async fn` that takes a [`Job`], and its arguments if it wants them.
 ///
@@ -133,15 +116,7 @@ impl<E: Send + Sync + 'static> Jobs<E> {
         name: &str,
         handler: impl JobHandler<E, A>,
     ) -> &mut Registered<E> {
-        let mount = Box::new(move |shared| {
-            Box::new(Mounted { handler, shared, args: PhantomData::<fn(A)> }) as Box<dyn RunJob>
-        });
-        self.mount(name, mount)
-    }
-
-    pub(crate) fn mount(&mut self, name: &str, mount: Box<Mount<E>>) -> &mut Registered<E> {
-        let options = JobOptions::default();
-        self.handlers.push(Registered { name: name.to_owned(), options, mount });
+        self.handlers.push(Registered::new(name, handler));
         let last = self.handlers.len() - 1;
         &mut self.handlers[last]
     }
@@ -188,44 +163,31 @@ impl<E: Send + Sync + 'static> Jobs<E> {
     }
 }
 
+options::says! { Registered }
+
+impl<E: Send + Sync + 'static> Registered<E> {
+    pub(crate) fn new<A: 'static>(name: &str, handler: impl JobHandler<E, A>) -> Self {
+        let mount = Box::new(move |shared| {
+            Box::new(Mounted { handler, shared, args: PhantomData::<fn(A)> }) as Box<dyn RunJob>
+        });
+        Self { name: name.to_owned(), options: JobOptions::default(), mount }
+    }
+}
+
 impl<E> Registered<E> {
-    /// In the queue `<slug>:<name>`; the name has letters, digits, `_` and `-`.
-    pub fn queue(&mut self, name: &str) -> &mut Self {
-        self.options.queue = Some(name.to_owned());
-        self
+    pub(crate) fn options_mut(&mut self) -> &mut JobOptions {
+        &mut self.options
     }
 
-    /// One attempt may take this long, to the millisecond; then its future is dropped where it waits.
-    pub fn timeout(&mut self, timeout: Duration) -> &mut Self {
-        self.options.timeout_ms = Some(milliseconds(timeout));
-        self
+    pub(crate) fn named(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
     }
 
-    /// A job is tried so often, the first time included; 26 times if nobody says.
-    pub fn attempts(&mut self, attempts: u32) -> &mut Self {
-        self.options.max_attempts = Some(attempts);
-        self
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
-    /// From 0, which runs first, to 9; 5 if nobody says.
-    pub fn priority(&mut self, priority: u8) -> &mut Self {
-        self.options.priority = Some(priority);
-        self
-    }
-
-    /// So many jobs of its queue run at once in one process, until an operator says otherwise.
-    pub fn concurrency(&mut self, runs: u32) -> &mut Self {
-        self.options.concurrency = Some(runs);
-        self
-    }
-
-    /// So many jobs of its queue run at once in all processes together, until an operator says otherwise.
-    pub fn concurrency_of_all(&mut self, runs: u32) -> &mut Self {
-        self.options.concurrency_of_all = Some(runs);
-        self
-    }
-
-    fn into_raw(self, shared: Arc<Shared<E>>) -> JobHandlerDef {
+    pub(crate) fn into_raw(self, shared: Arc<Shared<E>>) -> JobHandlerDef {
         let handler = Adapter(Guarded::new((self.mount)(shared)));
         JobHandlerDef {
             name: self.name.into(),
@@ -235,12 +197,12 @@ impl<E> Registered<E> {
     }
 }
 
-fn milliseconds(span: Duration) -> u64 {
+pub(crate) fn milliseconds(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A handler with its types forgotten.
-pub(crate) trait RunJob: Send + Sync {
+trait RunJob: Send + Sync {
     fn run(&self, run: RunObject) -> PFuture<Res<RunOutcome>>;
 }
 

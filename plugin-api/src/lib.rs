@@ -42,6 +42,7 @@ pub mod handler;
 pub mod routes;
 pub mod resource;
 pub mod jobs;
+pub mod events;
 pub mod extension;
 mod trace;
 #[doc(hidden)]
@@ -54,6 +55,7 @@ pub use self::{
     checks::Checks,
     db::Db,
     error::{Error, Result},
+    events::{Event, Events, NewEvent},
     extension::{Description, Extension, Seeds, Tier},
     host::Host,
     id::{Id, Identified},
@@ -69,10 +71,11 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What an extension's source names most often.
 pub mod prelude {
     pub use crate::{
-        Call, Checks, Db, Error, Extension, Host, Id, Identified, Job, Jobs, NewJob, NoFilter,
-        Outcome, Resource, Result, Routes, Seeds, Tier,
+        Call, Checks, Db, Error, Event, Events, Extension, Host, Id, Identified, Job, Jobs,
+        NewEvent, NewJob, NoFilter, Outcome, Resource, Result, Routes, Seeds, Tier,
         answer::{Answer, Created, Json, NoContent, Paged, Response},
         db::{AsJson, HostConnection},
+        events::{publish, publish_all},
         export_extension,
         extract::{Body, Both, Page, Path, Query},
         jobs::{enqueue, enqueue_all},

@@ -23,7 +23,7 @@ const CHANGES: [(&str, &str, &str); 7] = [
     ),
     (
         "plugin-api/abi/src/plugin.rs",
-        "fn schedules(&self) -> Res<RString> {\n        RResult::ROk(\"[]\".into())\n    }",
+        "fn subscriptions(&self) -> Res<RString> {\n        RResult::ROk(\"[]\".into())\n    }",
         "\n    /// Came later.\n    fn later(&self) -> u32 {\n        7\n    }",
     ),
     (

@@ -71,6 +71,10 @@ pub trait RawPlugin: Send + Sync + 'static {
     fn schedules(&self) -> Res<RString> {
         RResult::ROk("[]".into())
     }
+    /// Which events its handlers get, a JSON array (see `SubscriptionDef` in the SDK): each delivery is a job. Since 1.1.
+    fn subscriptions(&self) -> Res<RString> {
+        RResult::ROk("[]".into())
+    }
 }
 
 /// An extension, owned by the platform.

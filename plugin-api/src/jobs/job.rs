@@ -8,7 +8,7 @@ use powernode_abi::{RunObject, jobs::cancelled};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::JobId;
+use super::{JobId, Once};
 use crate::{
     Db, Host,
     error::{Error, Result},
@@ -114,6 +114,11 @@ impl<E> Job<E> {
     /// The same text in each run of this job, and in none of another: for services that tell a second time by a key.
     pub fn idempotency_key(&self) -> &str {
         self.run.idempotency_key().as_str()
+    }
+
+    /// For effects in the extension's tables that must not happen twice, whatever becomes of this run.
+    pub fn once(&self) -> Once {
+        Once::new(self.idempotency_key())
     }
 
     /// What came with the job, by name.
