@@ -18,12 +18,12 @@ const CHANGES: [(&str, &str, &str); 7] = [
     ("plugin-api/abi/src/lib.rs", "ABI_VERSION: &str = \"1.", "2\"; // "),
     (
         "plugin-api/abi/src/host.rs",
-        "fn jobs(&self) -> JobsObject {\n        no_jobs()\n    }",
+        "fn web(&self) -> WebObject {\n        no_web()\n    }",
         "\n    /// Came later.\n    fn later(&self) -> u32 {\n        7\n    }",
     ),
     (
         "plugin-api/abi/src/plugin.rs",
-        "fn subscriptions(&self) -> Res<RString> {\n        RResult::ROk(\"[]\".into())\n    }",
+        "fn providers(&self) -> Res<RVec<ProviderDef>> {\n        RResult::ROk(RVec::new())\n    }",
         "\n    /// Came later.\n    fn later(&self) -> u32 {\n        7\n    }",
     ),
     (

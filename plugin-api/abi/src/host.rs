@@ -17,6 +17,8 @@ use crate::{
     error::Res,
     future::PFuture,
     jobs::{JobsObject, no_jobs},
+    providers::{ProvidersObject, no_providers},
+    web::{WebObject, no_web},
 };
 
 /// A UUID's sixteen bytes.
@@ -280,6 +282,14 @@ pub trait RawHost: Send + Sync + 'static {
     /// Jobs, outside its transactions. Since 1.1.
     fn jobs(&self) -> JobsObject {
         no_jobs()
+    }
+    /// What other extensions do for it. Since 1.1.
+    fn providers(&self) -> ProvidersObject {
+        no_providers()
+    }
+    /// The HTTP client. Since 1.1.
+    fn web(&self) -> WebObject {
+        no_web()
     }
 }
 

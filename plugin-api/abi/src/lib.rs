@@ -17,6 +17,8 @@ pub mod data;
 pub mod lend;
 pub mod http;
 pub mod jobs;
+pub mod providers;
+pub mod web;
 pub mod host;
 pub mod plugin;
 pub mod note;

@@ -19,6 +19,7 @@ use crate::{
     host::{HostObject, Id},
     http::RawRoute,
     jobs::JobHandlerDef,
+    providers::ProviderDef,
 };
 
 /// Tiers of seeds.
@@ -74,6 +75,10 @@ pub trait RawPlugin: Send + Sync + 'static {
     /// Which events its handlers get, a JSON array (see `SubscriptionDef` in the SDK): each delivery is a job. Since 1.1.
     fn subscriptions(&self) -> Res<RString> {
         RResult::ROk("[]".into())
+    }
+    /// What it does for others. Since 1.1.
+    fn providers(&self) -> Res<RVec<ProviderDef>> {
+        RResult::ROk(RVec::new())
     }
 }
 
