@@ -12,6 +12,7 @@ use powernode_abi::{
     guard,
     host::Id,
     plugin::{RawPlugin, RawPlugin_TO, SeedDef},
+    providers::ProviderDef,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -23,6 +24,7 @@ use crate::{
     events::Events,
     extension::{Description, Extension, Seeds},
     jobs::{self, JobOptions, Jobs},
+    providers::Providers,
     request::Shared,
     routes::Routes,
     trace,
@@ -207,6 +209,14 @@ impl<E: Extension> RawPlugin for Adapter<E> {
 
     fn subscriptions(&self) -> Res<RString> {
         guard(|| json(&events_of::<E>().defs()))
+    }
+
+    fn providers(&self) -> Res<RVec<ProviderDef>> {
+        guard(|| {
+            let mut providers = Providers::new();
+            E::providers(&mut providers);
+            Ok(providers.into_raw(&self.shared).into())
+        })
     }
 }
 

@@ -8,7 +8,9 @@ use powernode_abi::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Host, error::Result, events::Events, jobs::Jobs, routes::Routes};
+use crate::{
+    Host, error::Result, events::Events, jobs::Jobs, providers::Providers, routes::Routes,
+};
 
 /// An extension. [`export_extension!`](crate::export_extension) makes a library of it.
 pub trait Extension: Sized + Send + Sync + 'static {
@@ -35,6 +37,9 @@ pub trait Extension: Sized + Send + Sync + 'static {
 
     /// Adds which events it hears.
     fn events(_events: &mut Events<Self>) {}
+
+    /// Adds what it does for others.
+    fn providers(_providers: &mut Providers<Self>) {}
 
     /// Whether an account may use one of its capabilities; all may unless it says otherwise.
     fn available(&self, _capability: &str, _account: Option<Uuid>) -> bool {

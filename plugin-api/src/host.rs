@@ -18,12 +18,14 @@ use crate::{
 pub mod jobs;
 pub mod links;
 pub mod metrics;
+pub mod providers;
 pub mod runtime;
 
 pub use self::{
     jobs::{HostJobs, JobInfo, JobState},
     links::Links,
     metrics::Metrics,
+    providers::HostProviders,
     runtime::{Runtime, Task},
 };
 
@@ -43,6 +45,7 @@ struct Services {
     links: Links,
     accounts: Accounts,
     jobs: HostJobs,
+    providers: HostProviders,
 }
 
 impl Host {
@@ -59,6 +62,7 @@ impl Host {
             links: Links::new(host.links()),
             accounts: Accounts(host.accounts()),
             jobs: HostJobs::new(host.jobs()),
+            providers: HostProviders::new(host.providers()),
         }))
     }
 
@@ -115,6 +119,11 @@ impl Host {
     /// Jobs of this extension, outside its transactions.
     pub fn jobs(&self) -> &HostJobs {
         &self.0.jobs
+    }
+
+    /// What other extensions do for this one.
+    pub fn providers(&self) -> &HostProviders {
+        &self.0.providers
     }
 }
 

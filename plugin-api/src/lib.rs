@@ -43,6 +43,7 @@ pub mod routes;
 pub mod resource;
 pub mod jobs;
 pub mod events;
+pub mod providers;
 pub mod extension;
 mod trace;
 #[doc(hidden)]
@@ -60,6 +61,7 @@ pub use self::{
     host::Host,
     id::{Id, Identified},
     jobs::{Job, Jobs, NewJob, Outcome},
+    providers::Providers,
     request::{Call, Principal},
     resource::{NoFilter, Resource},
     routes::Routes,
@@ -72,7 +74,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub mod prelude {
     pub use crate::{
         Call, Checks, Db, Error, Event, Events, Extension, Host, Id, Identified, Job, Jobs,
-        NewEvent, NewJob, NoFilter, Outcome, Resource, Result, Routes, Seeds, Tier,
+        NewEvent, NewJob, NoFilter, Outcome, Providers, Resource, Result, Routes, Seeds, Tier,
         answer::{Answer, Created, Json, NoContent, Paged, Response},
         db::{AsJson, HostConnection},
         events::{publish, publish_all},
