@@ -114,6 +114,11 @@ impl Error {
         }
     }
 
+    /// With a cause for the log.
+    pub(crate) fn because(self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { cause: Some(cause.into()), ..self }
+    }
+
     /// 503: no connection of the database became free in time, or somebody else has what this needs.
     fn busy() -> Self {
         Self::new(503, "DATABASE_BUSY", "the database is busy; try again")

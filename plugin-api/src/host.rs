@@ -20,8 +20,10 @@ pub mod links;
 pub mod metrics;
 pub mod providers;
 pub mod runtime;
+pub mod http;
 
 pub use self::{
+    http::{Api, Http, HttpAnswer, HttpError, HttpHead, HttpRequest},
     jobs::{HostJobs, JobInfo, JobState},
     links::Links,
     metrics::Metrics,
@@ -46,6 +48,7 @@ struct Services {
     accounts: Accounts,
     jobs: HostJobs,
     providers: HostProviders,
+    http: Http,
 }
 
 impl Host {
@@ -63,6 +66,7 @@ impl Host {
             accounts: Accounts(host.accounts()),
             jobs: HostJobs::new(host.jobs()),
             providers: HostProviders::new(host.providers()),
+            http: Http::new(host.http()),
         }))
     }
 
@@ -124,6 +128,11 @@ impl Host {
     /// What other extensions do for this one.
     pub fn providers(&self) -> &HostProviders {
         &self.0.providers
+    }
+
+    /// The HTTP client.
+    pub fn http(&self) -> &Http {
+        &self.0.http
     }
 }
 

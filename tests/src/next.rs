@@ -18,7 +18,7 @@ const CHANGES: [(&str, &str, &str); 7] = [
     ("plugin-api/abi/src/lib.rs", "ABI_VERSION: &str = \"1.", "2\"; // "),
     (
         "plugin-api/abi/src/host.rs",
-        "fn web(&self) -> WebObject {\n        no_web()\n    }",
+        "fn http(&self) -> HttpObject {\n        no_http()\n    }",
         "\n    /// Came later.\n    fn later(&self) -> u32 {\n        7\n    }",
     ),
     (

@@ -13,12 +13,12 @@ use abi_stable::{
 };
 
 use crate::{
+    client::{HttpObject, no_http},
     data::DbObject,
     error::Res,
     future::PFuture,
     jobs::{JobsObject, no_jobs},
     providers::{ProvidersObject, no_providers},
-    web::{WebObject, no_web},
 };
 
 /// A UUID's sixteen bytes.
@@ -288,8 +288,8 @@ pub trait RawHost: Send + Sync + 'static {
         no_providers()
     }
     /// The HTTP client. Since 1.1.
-    fn web(&self) -> WebObject {
-        no_web()
+    fn http(&self) -> HttpObject {
+        no_http()
     }
 }
 

@@ -18,7 +18,7 @@ pub mod lend;
 pub mod http;
 pub mod jobs;
 pub mod providers;
-pub mod web;
+pub mod client;
 pub mod host;
 pub mod plugin;
 pub mod note;

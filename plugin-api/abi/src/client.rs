@@ -15,7 +15,7 @@ use crate::{error::Res, future::PFuture, http::Header, jobs::too_old};
 /// What a server answered, whatever its status.
 #[repr(C)]
 #[derive(Clone, Debug, StableAbi)]
-pub struct WebAnswer {
+pub struct HttpAnswer {
     /// The status.
     pub status: u16,
     /// Its headers, in their order; values that are no text are left out.
@@ -30,26 +30,26 @@ pub struct WebAnswer {
 /// [`crate::error::TOO_LARGE`] for an answer that is, and [`crate::error::UNAVAILABLE`] for a server that cannot be
 /// reached; [`crate::error::FAILED`] is a request that cannot be.
 #[sabi_trait]
-pub trait RawWeb: Send + Sync + 'static {
-    /// Sends a request, whose head is JSON text (see `WebHead` in the SDK); dropping the future gives it up.
-    fn send(&self, head: RStr<'_>, body: RSlice<'_, u8>) -> PFuture<Res<WebAnswer>>;
+pub trait RawHttp: Send + Sync + 'static {
+    /// Sends a request, whose head is JSON text (see `HttpHead` in the SDK); dropping the future gives it up.
+    fn send(&self, head: RStr<'_>, body: RSlice<'_, u8>) -> PFuture<Res<HttpAnswer>>;
     /// A token of this platform's that is soon void: JSON text in (`TokenAsked` in the SDK) and out (`TokenGiven`).
     #[sabi(last_prefix_field)]
     fn token(&self, asked: RStr<'_>) -> PFuture<Res<RString>>;
 }
 
 /// The HTTP client, shared.
-pub type WebObject = RawWeb_TO<RArc<()>>;
+pub type HttpObject = RawHttp_TO<RArc<()>>;
 
 /// The client in a platform that has none: each call fails, and says so.
-pub fn no_web() -> WebObject {
-    RawWeb_TO::from_ptr(RArc::new(Absent), TD_Opaque)
+pub fn no_http() -> HttpObject {
+    RawHttp_TO::from_ptr(RArc::new(Absent), TD_Opaque)
 }
 
 struct Absent;
 
-impl RawWeb for Absent {
-    fn send(&self, _: RStr<'_>, _: RSlice<'_, u8>) -> PFuture<Res<WebAnswer>> {
+impl RawHttp for Absent {
+    fn send(&self, _: RStr<'_>, _: RSlice<'_, u8>) -> PFuture<Res<HttpAnswer>> {
         too_old("the HTTP client")
     }
 
