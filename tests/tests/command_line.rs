@@ -17,6 +17,7 @@ use powernode_tests::skipped::skipped;
 const COMMANDS: &[&[&str]] = &[
     &[],
     &["serve"],
+    &["worker"],
     &["migrate"],
     &["seed"],
     &["tokens"],
@@ -470,6 +471,19 @@ fn a_second_platform_on_the_data_directory_is_refused() {
     assert!(said.starts_with(&expected), "{said}");
     assert!(said.contains("--data"), "{said}");
     assert_eq!(instance.anonymous().get("/healthz").unwrap().status, 200);
+}
+
+#[test]
+fn server_and_worker_are_one_process_on_sqlite() {
+    let setup = Setup::new().unwrap();
+    for words in [&["worker"][..], &["serve", "--no-worker", "--port", "0"]] {
+        let said = refused(&setup, words);
+        assert!(
+            said.starts_with("2: error: on SQLite jobs run in the process that serves"),
+            "{said}"
+        );
+        assert!(said.contains("set `database.url`"), "{said}");
+    }
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its setup fails")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,14 @@ use powernode_tests::artefacts::fixture;
 use powernode_tests::instance::{Instance, within};
 use powernode_tests::postgres::Cluster;
 use powernode_tests::setup::{Setup, manifest};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 const OK: &str = "/api/v1/fixture-000/ok";
 const FLAG: &str = "/api/v1/admin/extensions/fixture-000/flag";
 const NOTES: &str = "/api/v1/fixture-000/notes";
 const TRY: &str = "/api/v1/hostile/try";
+const START: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(10);
 /// What both nodes decrypt with: nodes of one database share it.
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -27,6 +30,47 @@ fn node(database: &str) -> Setup {
     // The client library looks for certificates at home, where another user than ours may not.
     let setup = setup.with_variable("HOME", "/nonexistent");
     setup.with_variable("POWERNODE_SECRETS__KEY", KEY).with_fixture().unwrap()
+}
+
+/// A process of its own that is killed when this is dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn server_and_worker_are_processes_of_their_own() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let database = cluster.database().unwrap();
+    let start = |setup: &Setup, words: &[&str]| {
+        let mut command = setup.command();
+        let log = File::options().create(true).append(true).open(setup.log_file()).unwrap();
+        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        Process(command.spawn().unwrap())
+    };
+    let nodes = || cluster.ask(&database, "SELECT pid FROM core.core_nodes").unwrap_or_default();
+    let (server, worker) = (node(&database), node(&database));
+    let _serving = start(&server, &["serve", "--no-worker", "--port", "0"]);
+    let queues = "SELECT count(*) FROM core.core_queues WHERE name = 'fixture-000'";
+    let asked = || cluster.ask(&database, queues).unwrap_or_default();
+    assert!(within(START, || asked() == "1"), "its queue is there with the extension");
+    assert_eq!(nodes(), "");
+    let mut working = start(&worker, &["worker"]);
+    let log = || fs::read_to_string(worker.log_file()).unwrap_or_default();
+    let id = working.0.id();
+    assert!(within(START, || nodes() == id.to_string()), "{}", log());
+    kill_process(Pid::from_raw(i32::try_from(id).unwrap()).unwrap(), Signal::TERM).unwrap();
+    let mut status = None;
+    within(SOON, || {
+        status = working.0.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.and_then(|it| it.code()), Some(0), "{}", log());
+    assert_eq!(nodes(), "");
 }
 
 #[test]

@@ -103,6 +103,44 @@ fn a_node_that_was_taken_for_dead_stops_its_jobs_and_begins_again() {
     });
 }
 
+#[test]
+fn a_node_that_cannot_reach_its_database_stops_its_jobs_since_others_may_run_them() {
+    on_postgres(|it| {
+        let (Some(cluster), Some(url)) = (Cluster::shared(), &it.settings.url) else { return };
+        let notes = Notes::default();
+        let own = notes.clone();
+        let handler = move |_: Task| {
+            let own = own.clone();
+            async move {
+                let again = own.all().contains(&"dropped".to_owned());
+                let dropped = Dropped(own.clone());
+                own.note("runs");
+                if !again {
+                    std::future::pending::<()>().await;
+                }
+                std::mem::forget(dropped);
+                Outcome::Done
+            }
+        };
+        let worker = it.work(handler);
+        let id = it.put(job());
+        notes.until(&["runs"]);
+        cluster.take_away(url).unwrap();
+        notes.until(&["runs", "dropped"]);
+        cluster.give_back(url).unwrap();
+        notes.until(&["runs", "dropped", "runs"]);
+        until(
+            || {
+                let found =
+                    it.engine.core().read(move |conn| Ok::<_, QueueError>(queue::find(conn, id)?));
+                block_on(found).ok().flatten().filter(|it| it.state == State::Done)
+            },
+            || "it did not end".into(),
+        );
+        worker.stop();
+    });
+}
+
 struct Dropped(Notes);
 
 impl Drop for Dropped {
