@@ -31,7 +31,7 @@ use crate::{
     queue,
     registry::{Entry, Registry, State, quarantine, report},
     services::{
-        Accounts, Flags, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics, Runtime,
+        Accounts, Flags, Jobs, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics, Runtime,
         Services, Settings as SettingsService, Tasks, Trace,
     },
     worker::{Crew, Wake},
@@ -321,6 +321,7 @@ impl<'a> Makers<'a> {
         let config =
             self.settings.extension.get(slug).map_or_else(|| "{}".to_owned(), ToString::to_string);
         let runtime = Runtime::new(slug, self.handle.clone(), gate, extension, tasks);
+        let wake = self.core.wake.clone();
         let services = Services {
             slug: slug.to_owned(),
             db: self.core.engine.for_extension(slug),
@@ -336,6 +337,7 @@ impl<'a> Makers<'a> {
             flags: RArc::new(self.flags.clone()),
             metrics: RArc::new(Metrics::new(slug, self.metrics.clone())),
             links: RArc::new(LinkKey::new(&self.key, slug)),
+            jobs: RArc::new(Jobs::new(slug, core.clone(), Arc::new(move || wake.ring()))),
             accounts: RArc::new(Accounts::new(core)),
         };
         Some(services.into_object())

@@ -10,8 +10,10 @@ use std::{
     time::Duration,
 };
 
-use powernode_abi::{AbiError, HostObject, MigrationDef, PluginObject, RawRoute, plugin::SeedDef};
-use powernode_plugin_api::Description;
+use powernode_abi::{
+    AbiError, HostObject, JobHandlerDef, MigrationDef, PluginObject, RawRoute, plugin::SeedDef,
+};
+use powernode_plugin_api::{Description, jobs::ScheduleDef};
 
 use crate::manifest::{Manifest, Refusal, Stage};
 
@@ -29,6 +31,10 @@ pub struct Loaded {
     pub migrations: Vec<MigrationDef>,
     /// Its seeds.
     pub seeds: Vec<SeedDef>,
+    /// What runs its jobs.
+    pub handlers: Vec<JobHandlerDef>,
+    /// Its schedules.
+    pub schedules: Vec<ScheduleDef>,
 }
 
 /// Opens the library at `path`, which was verified before, and makes its extension.
@@ -50,7 +56,12 @@ pub fn load(
         let routes = plugin.routes().into_result()?.into();
         let migrations = plugin.migrations().into_result()?.into();
         let seeds = plugin.seeds().into_result()?.into();
-        Ok((description, Loaded { plugin: Arc::new(plugin), routes, migrations, seeds }))
+        let handlers = plugin.handlers().into_result()?.into();
+        let schedules = serde_json::from_str(&plugin.schedules().into_result()?);
+        let schedules =
+            schedules.map_err(|error| AbiError::failed(format!("its schedules: {error}")))?;
+        let plugin = Arc::new(plugin);
+        Ok((description, Loaded { plugin, routes, migrations, seeds, handlers, schedules }))
     });
     let (description, loaded) = loaded.map_err(|error| error.refusal(Stage::Register, &slug))?;
     describe(&description, manifest).map(|()| loaded)

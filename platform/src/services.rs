@@ -16,10 +16,12 @@ use powernode_abi::{
         RawFlags_TO, RawHost, RawHost_TO, RawKv_TO, RawLinks_TO, RawMetrics_TO, RawRuntime_TO,
         RawSettings_TO, RawTrace_TO, RuntimeObject, SettingsObject, TraceObject,
     },
+    jobs::{JobsObject, RawJobs_TO},
 };
 
 mod accounts;
 mod flags;
+mod jobs;
 mod kv;
 mod links;
 mod metrics;
@@ -30,6 +32,7 @@ mod trace;
 pub use self::{
     accounts::Accounts,
     flags::{Ask, Flags},
+    jobs::Jobs,
     kv::Kv,
     links::{Link, LinkError, LinkKey},
     metrics::{Metrics, PluginMetrics},
@@ -82,6 +85,8 @@ pub struct Services {
     pub links: RArc<LinkKey>,
     /// Accounts and users.
     pub accounts: RArc<Accounts>,
+    /// Its jobs.
+    pub jobs: RArc<Jobs>,
 }
 
 impl Services {
@@ -134,6 +139,10 @@ impl RawHost for Services {
 
     fn accounts(&self) -> AccountsObject {
         RawAccounts_TO::from_ptr(self.accounts.clone(), TD_Opaque)
+    }
+
+    fn jobs(&self) -> JobsObject {
+        RawJobs_TO::from_ptr(self.jobs.clone(), TD_Opaque)
     }
 }
 

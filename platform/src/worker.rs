@@ -10,6 +10,7 @@ mod crew;
 mod dispatcher;
 mod duties;
 mod handler;
+mod library;
 mod listen;
 mod lock;
 mod prepare;
@@ -40,6 +41,7 @@ pub use self::{
     cancel::{Cancel, Reason},
     crew::{Crew, Known},
     handler::{Handler, Options, Task},
+    library::LibraryHandler,
     listen::Listening,
     lock::JobLock,
     prepare::{Contribution, NewSchedule, PrepareError, prepare},

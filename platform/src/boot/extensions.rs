@@ -12,6 +12,7 @@ use std::{
 
 use powernode_abi::{HostObject, MigrationDef, plugin::SeedDef};
 
+use super::jobs::{self, Jobs};
 use crate::{
     http::dispatch::Table,
     loader,
@@ -214,6 +215,7 @@ struct Brought {
     mounts: Vec<Arc<Mounted>>,
     migrations: Vec<MigrationDef>,
     seeds: Vec<SeedDef>,
+    jobs: Jobs,
 }
 
 impl Planned {
@@ -307,8 +309,9 @@ impl Planned {
                 .collect(),
             seeds: loaded.seeds.iter().map(|it| it.name.to_string()).collect(),
         };
+        let jobs = jobs::read(&entry.slug, loaded.handlers, loaded.schedules)?;
         entry.plugin = Some(loaded.plugin);
-        Ok(Brought { mounts, migrations: loaded.migrations, seeds: loaded.seeds })
+        Ok(Brought { mounts, migrations: loaded.migrations, seeds: loaded.seeds, jobs })
     }
 
     fn sources(&self, loading: &mut [(usize, Brought)]) -> Vec<ExtensionMigrations> {
@@ -330,8 +333,12 @@ impl Planned {
             match loader::start(&plugin, &entry.slug, deadline) {
                 Ok(()) => {
                     entry.state = State::Started;
-                    let slug = entry.slug.clone();
-                    running.contributions.push(Contribution { slug, ..Contribution::default() });
+                    let Jobs { contribution, handlers } = brought.jobs;
+                    running.contributions.push(contribution);
+                    for (name, options, handler) in handlers {
+                        // Names are told apart when they are read.
+                        let _ = running.crew.register(&entry.slug, &name, options, handler);
+                    }
                     running.seeds.push((entry.slug.clone(), brought.seeds));
                     running.mounts.extend(brought.mounts);
                 }

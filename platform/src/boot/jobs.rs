@@ -1,9 +1,13 @@
 //! Running jobs beside the server, or in a process of its own.
 
-use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::Utc;
-use powernode_plugin_api::Db;
+use powernode_abi::JobHandlerDef;
+use powernode_plugin_api::{
+    Db,
+    jobs::{self, JobOptions, ScheduleDef},
+};
 use tokio::{
     runtime::Handle,
     signal::unix::{SignalKind, signal},
@@ -12,8 +16,12 @@ use tokio::{
 use super::Booted;
 use crate::{
     config::Settings,
+    manifest::{Refusal, Stage},
+    queue::{Missed, NewJob},
     registry::Entry,
-    worker::{self, Contribution, Worker, WorkerSettings, Workshop},
+    worker::{
+        self, Contribution, LibraryHandler, NewSchedule, Options, Worker, WorkerSettings, Workshop,
+    },
 };
 
 /// How long something may go unnoticed that nobody told of.
@@ -84,6 +92,63 @@ fn lock(settings: &Settings) -> PathBuf {
             path.into()
         }
     }
+}
+
+/// What an extension brings for the worker.
+pub(super) struct Jobs {
+    /// Its queues and schedules.
+    pub(super) contribution: Contribution,
+    /// Its handlers, by their names.
+    pub(super) handlers: Vec<(String, Options, LibraryHandler)>,
+}
+
+/// Reads what a library says of its jobs.
+///
+/// # Errors
+///
+/// [`Refusal`] where two handlers have one name, or their options or schedules cannot be read.
+pub(super) fn read(
+    slug: &str,
+    handlers: Vec<JobHandlerDef>,
+    schedules: Vec<ScheduleDef>,
+) -> Result<Jobs, Refusal> {
+    let refuse = |code, message| Refusal::new(Stage::Register, code, message);
+    let mut queues = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    let mut read = Vec::new();
+    for JobHandlerDef { name, options, handler } in handlers {
+        let name = name.into_string();
+        if !names.insert(name.clone()) {
+            let message = format!("`{slug}` has two handlers `{name}`: give one another name");
+            return Err(refuse("handler_duplicate", message));
+        }
+        let options: JobOptions = serde_json::from_str(&options).map_err(|error| {
+            refuse(
+                "handler_options",
+                format!("the options of handler `{name}` of `{slug}`: {error}"),
+            )
+        })?;
+        queues.extend(options.queue);
+        let timeout = options.timeout_ms.map(Duration::from_millis);
+        read.push((name, Options { timeout }, LibraryHandler::new(handler)));
+    }
+    let schedules = schedules.into_iter().map(|it| {
+        let job: NewJob = serde_json::from_value(it.job).map_err(|error| {
+            refuse("schedule_job", format!("schedule `{}` of `{slug}`: {error}", it.name))
+        })?;
+        queues.extend(job.queue.clone());
+        let missed = match it.missed {
+            jobs::Missed::Skip => Missed::Skip,
+            jobs::Missed::Once => Missed::Once,
+            jobs::Missed::All => Missed::All,
+        };
+        let ScheduleDef { name, expression, zone, .. } = it;
+        Ok(NewSchedule { name, expression, zone, job, missed })
+    });
+    let schedules = schedules.collect::<Result<_, Refusal>>()?;
+    let queues = queues.into_iter().collect();
+    let contribution = Contribution { slug: slug.to_owned(), queues, schedules };
+    Ok(Jobs { contribution, handlers: read })
 }
 
 /// Writes down the queues and schedules of an extension that was started. One whose schedule cannot be says so, and
