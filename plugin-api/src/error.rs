@@ -114,6 +114,11 @@ impl Error {
         }
     }
 
+    /// 500: what came is not what the code takes.
+    pub(crate) fn unfit(message: String) -> Self {
+        Self::new(500, "UNFIT", message)
+    }
+
     /// With a cause for the log.
     pub(crate) fn because(self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..self }

@@ -89,22 +89,31 @@ pub fn create<E: Extension>(host: HostObject, slug: &str, version: &str) -> Res<
     guard(|| {
         trace::install(host.trace());
         panic::set_hook(Box::new(report_panic));
-        let given = host.slug();
-        if given != slug {
-            let message = format!("the library is `{slug}`, and was loaded as `{given}`");
-            return Err(AbiError::failed(message));
-        }
-        let description = Description {
-            slug: slug.to_owned(),
-            version: version.to_owned(),
-            sdk: crate::VERSION.to_owned(),
-        };
-        let host = Host::new(&host);
-        jobs::know(collected::<E>);
-        let extension = E::new(&host)?;
-        let shared = Guarded::new(Arc::new(Shared { host, extension }));
-        Ok(RawPlugin_TO::from_value(Adapter { shared, description }, TD_Opaque))
+        made::<E>(host, slug, version)
     })
+}
+
+/// The same, but for what the whole library shares.
+pub(crate) fn made<E: Extension>(
+    host: HostObject,
+    slug: &str,
+    version: &str,
+) -> Result<PluginObject, AbiError> {
+    let given = host.slug();
+    if given != slug {
+        let message = format!("the library is `{slug}`, and was loaded as `{given}`");
+        return Err(AbiError::failed(message));
+    }
+    let description = Description {
+        slug: slug.to_owned(),
+        version: version.to_owned(),
+        sdk: crate::VERSION.to_owned(),
+    };
+    let host = Host::new(&host);
+    jobs::know(collected::<E>);
+    let extension = E::new(&host)?;
+    let shared = Guarded::new(Arc::new(Shared { host, extension }));
+    Ok(RawPlugin_TO::from_value(Adapter { shared, description }, TD_Opaque))
 }
 
 /// What the handlers say of themselves.

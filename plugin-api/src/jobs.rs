@@ -250,6 +250,3 @@ impl<E> fmt::Debug for Registered<E> {
         f.write_str(&self.name)
     }
 }
-
-#[cfg(test)]
-mod tests;

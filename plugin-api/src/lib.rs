@@ -48,6 +48,10 @@ pub mod extension;
 mod trace;
 #[doc(hidden)]
 pub mod export;
+#[cfg(test)]
+mod played;
+#[cfg(test)]
+mod tests;
 
 #[doc(hidden)]
 pub use powernode_abi as abi;

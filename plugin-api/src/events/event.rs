@@ -89,7 +89,7 @@ impl<E> Event<E> {
     /// When it is no `P`.
     pub fn payload<P: DeserializeOwned>(&self) -> Result<P> {
         serde_path_to_error::deserialize(&self.delivered.payload).map_err(|error| {
-            Error::internal(format!("the payload of `{}` does not fit: {error}", self.topic()))
+            Error::unfit(format!("the payload of `{}` does not fit: {error}", self.topic()))
         })
     }
 

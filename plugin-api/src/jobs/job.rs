@@ -93,7 +93,7 @@ impl<E> Job<E> {
     pub fn args<A: DeserializeOwned>(&self) -> Result<A> {
         let mut text = serde_json::Deserializer::from_str(self.run.args().as_str());
         serde_path_to_error::deserialize(&mut text)
-            .map_err(|error| Error::internal(format!("the arguments do not fit: {error}")))
+            .map_err(|error| Error::unfit(format!("the arguments do not fit: {error}")))
     }
 
     /// Which attempt this is, from 1.
