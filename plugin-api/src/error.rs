@@ -244,6 +244,7 @@ impl From<AbiError> for Error {
         match error.code {
             error::TOO_LARGE => Self::new(413, "BODY_TOO_LARGE", error.message),
             error::TIMED_OUT => Self::new(408, "BODY_TOO_SLOW", error.message),
+            error::UNSUPPORTED => Self::new(501, "UNSUPPORTED", error.message),
             error::UNAVAILABLE => Self::new(503, "UNAVAILABLE", error.message),
             _ => Self::internal(error),
         }
