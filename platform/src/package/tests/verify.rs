@@ -22,7 +22,7 @@ fn a_library_without_a_note_is_foreign() {
     check(
         &Sample::noting("abi=1", "abi=x"),
         expect![
-            "bad_note: cannot use `/liba.so`: the note's `abi` is `x.0`, expected `major.minor`; build it again"
+            "bad_note: cannot use `/liba.so`: the note's `abi` is `x.1`, expected `major.minor`; build it again"
         ],
     );
     check(
@@ -36,7 +36,7 @@ fn a_note_is_held_against_manifest_and_platform() {
     check(
         &Sample::noting("abi=1.", "abi=2."),
         expect![
-            "abi_revision: cannot use `/liba.so`: it is built against interface 2.0 of plugin-api, this platform has 1.1; build it with plugin-api 1.x, or use a platform of 2.x"
+            "abi_revision: cannot use `/liba.so`: it is built against interface 2.1 of plugin-api, this platform has 1.1; build it with plugin-api 1.x, or use a platform of 2.x"
         ],
     );
     check(&Sample::noting("abi=1.1", "abi=1.99"), expect!["fine"]);
