@@ -170,6 +170,8 @@ fn a_node_hears_at_once_of_a_job_that_another_process_wrote() {
 fn two_nodes_run_each_job_once() {
     on_postgres(|it| {
         let notes = Notes::default();
+        // Jobs that are written after both looked are told of.
+        let _listening = Listening::start(&it.engine, &it.wake).unwrap();
         let [one, two] = ["one", "two"].map(|node| {
             let notes = notes.clone();
             it.other(node, move |task: Task| {
