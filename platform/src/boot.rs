@@ -34,7 +34,7 @@ use crate::{
         Accounts, Flags, Jobs, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics, Runtime,
         Services, Settings as SettingsService, Tasks, Trace,
     },
-    worker::{Crew, Wake},
+    worker::{Crew, JobMeters, Wake},
 };
 
 pub mod extensions;
@@ -116,6 +116,8 @@ pub struct Booted {
     pub links: Vec<LinkKey>,
     /// The handlers of their jobs, and the core's.
     pub crew: Arc<Crew>,
+    /// The numbers of their jobs.
+    pub job_meters: JobMeters,
 }
 
 /// The database's settings.
@@ -226,7 +228,15 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
         tracing::warn!("Cannot write `{}`: {error}", report::FILE_NAME);
     }
     let links = loaded.entries.iter().map(|it| LinkKey::new(&facts.key, &it.slug)).collect();
-    Ok(Booted { core, registry: loaded, tasks, metrics, links, crew: Arc::new(crew) })
+    Ok(Booted {
+        core,
+        registry: loaded,
+        tasks,
+        metrics,
+        links,
+        crew: Arc::new(crew),
+        job_meters: JobMeters::default(),
+    })
 }
 
 /// Whether the directory of extensions is there, where somebody named it; without any, this is core mode.

@@ -19,12 +19,14 @@ mod examples;
 mod exit;
 mod ext;
 mod flags;
+mod jobs;
 mod key;
 mod manual;
 mod migrate;
 mod output;
 mod place;
 mod probe;
+mod queues;
 mod seed;
 mod serve;
 mod state;
@@ -94,6 +96,17 @@ enum Command {
     /// Show and change what the next start leaves out.
     #[command(subcommand)]
     State(state::State),
+    /// Look at jobs, and retry, discard or cancel them.
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
+    /// Look at queues, pause them, and set their limits.
+    #[command(subcommand)]
+    Queues(queues::Queues),
+    /// Look at schedules, and run one now.
+    #[command(subcommand)]
+    Schedules(queues::Schedules),
+    /// List the processes that run jobs.
+    Nodes(queues::Nodes),
     /// Look into the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -170,6 +183,10 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Ext(ext) => ext.run(&settings()?, output),
         Command::Flags(flags) => flags.run(&settings()?, output),
         Command::State(state) => state.run(&settings()?, output),
+        Command::Jobs(jobs) => jobs.run(&settings()?, output),
+        Command::Queues(queues) => queues.run(&settings()?, output),
+        Command::Schedules(schedules) => schedules.run(&settings()?, output),
+        Command::Nodes(nodes) => nodes.run(&settings()?, output),
         Command::Audit(audit) => audit.run(&settings()?, output),
         Command::Backup(backup) => backup.run(&settings()?, output),
         Command::Key(key) => key.run(&settings()?, output),

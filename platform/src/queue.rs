@@ -16,6 +16,7 @@ mod job;
 mod list;
 mod node;
 mod open;
+mod operate;
 mod prune;
 mod queues;
 mod rescue;
@@ -34,6 +35,10 @@ pub use self::{
     list::{Filter, Job, find, list},
     node::{Beat, NewNode, Node, Watch, beat, join, leave, nodes},
     open::{Handlers, wants},
+    operate::{
+        Action, JobSeen, NewLimits, QueueSeen, ScheduleSeen, change, limit, run_now, see_job,
+        see_jobs, see_nodes, see_queues, see_schedules, set_paused,
+    },
     prune::prune,
     queues::{Limits, MOST_COUNTED, Queue, Size, ensure, pause, queues, resume, set_limits, sizes},
     rescue::{Dead, MOST_DEATHS, give_back_strays, rescue, rescue_all},

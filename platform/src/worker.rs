@@ -13,6 +13,7 @@ mod handler;
 mod library;
 mod listen;
 mod lock;
+mod meters;
 mod prepare;
 mod progress;
 mod runs;
@@ -44,6 +45,7 @@ pub use self::{
     library::LibraryHandler,
     listen::Listening,
     lock::JobLock,
+    meters::JobMeters,
     prepare::{Contribution, NewSchedule, PrepareError, prepare},
     progress::Progress,
     settings::WorkerSettings,
@@ -67,6 +69,8 @@ pub struct Workshop {
     pub clock: Clock,
     /// Rung when there may be something to do.
     pub wake: Wake,
+    /// Counts what ended.
+    pub meters: JobMeters,
     /// The file of the job lock.
     pub lock: PathBuf,
 }

@@ -134,3 +134,75 @@ fn a_job_that_runs_is_told_when_it_is_cancelled() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn operators_see_queues_and_jobs_pause_retry_and_cancel() -> Result<()> {
+    on_both(|instance| {
+        let operator = instance.operator();
+        let admin = "/api/v1/admin";
+        // Paused: it waits; then it runs.
+        let paused = operator.post(&format!("{admin}/queues/fixture-000/pause"), &json!({}))?;
+        ensure!(
+            paused.status == 200 && paused.data()["paused_at"].is_string(),
+            "{}",
+            paused.text()
+        );
+        let waits = ask(&instance, json!({ "handler": "mark", "args": { "name": "paused" } }))?;
+        ensure!(within(SOON, || {
+            let queues = operator.get(&format!("{admin}/queues")).map(|it| it.data());
+            queues.is_ok_and(|it| {
+                let own =
+                    it.as_array().into_iter().flatten().find(|it| it["name"] == "fixture-000");
+                own.is_some_and(|it| it["ready"] == 1 && it["latency_ms"].is_u64())
+            })
+        }));
+        ensure!(job(&instance, waits)?["state"] == "ready");
+        let resumed = operator.post(&format!("{admin}/queues/fixture-000/resume"), &json!({}))?;
+        ensure!(resumed.data()["paused_at"].is_null(), "{}", resumed.text());
+        becomes(&instance, waits, "done")?;
+        // Dead: it is found by its state, and runs again.
+        let asked = json!({ "handler": "fail", "args": { "times": 1 }, "attempts": 1 });
+        let dead = ask(&instance, asked)?;
+        becomes(&instance, dead, "dead")?;
+        let listed = operator.get(&format!("{admin}/jobs?state=dead&handler=fail"))?.data();
+        ensure!(listed[0]["id"] == dead && listed[0]["args"] == json!({ "times": 1 }), "{listed}");
+        ensure!(
+            listed[0]["errors"][0]["error"].as_str().is_some_and(|it| it.contains("on purpose"))
+        );
+        let refused = operator.post(&format!("{admin}/jobs/{waits}/retry"), &json!({}))?;
+        ensure!(refused.status == 409, "{}", refused.text());
+        let retried = operator.post(&format!("{admin}/jobs/retry"), &json!({ "state": "dead" }))?;
+        ensure!(retried.data()["jobs"] == 1, "{}", retried.text());
+        becomes(&instance, dead, "dead")?;
+        // The command line does the same, and what was done is written down.
+        let told = instance.cli(&["jobs", "discard", &dead.to_string(), "--json"])?;
+        ensure!(told.json()?["jobs"] == 1, "{told:?}");
+        ensure!(operator.get(&format!("{admin}/jobs/{dead}"))?.status == 404);
+        let told = instance.cli(&["queues", "set", "fixture-000:few", "--max-global", "1"])?;
+        ensure!(told.stdout.contains("1 on all together"), "{told:?}");
+        let nodes = operator.get(&format!("{admin}/nodes"))?.data();
+        ensure!(nodes[0]["pid"].is_u64(), "{nodes}");
+        let written = operator.get(&format!("{admin}/audit?per_page=100"))?.data();
+        let actions: Vec<_> = written
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["action"].as_str())
+            .collect();
+        for action in ["queue.pause", "queue.resume", "job.retry", "job.discard", "queue.limit"] {
+            ensure!(actions.contains(&action), "{action}: {actions:?}");
+        }
+        let metrics = instance.anonymous().get("/metrics")?.text();
+        for line in [
+            r#"jobs_ended_total{extension="fixture-000",handler="mark",outcome="done"} 1"#,
+            r#"jobs_ended_total{extension="fixture-000",handler="fail",outcome="dead"} 2"#,
+            r#"job_seconds_count{extension="fixture-000",handler="fail"} 2"#,
+            r#"jobs_waiting{queue="fixture-000",state="ready"} 0"#,
+        ] {
+            ensure!(metrics.lines().any(|it| it == line), "no `{line}` in\n{metrics}");
+        }
+        ensure!(operator.get(&format!("{admin}/jobs?state=lost"))?.status == 422);
+        ensure!(operator.post(&format!("{admin}/queues/nobody/pause"), &json!({}))?.status == 404);
+        Ok(())
+    })
+}

@@ -1,7 +1,7 @@
 //! The permissions that the core defines; extensions define theirs in their manifests.
 
 /// `resource.action`, with what it allows.
-pub const CORE: [(&str, &str); 9] = [
+pub const CORE: [(&str, &str); 11] = [
     ("accounts.read", "Read the own account and its users"),
     ("admin.extensions.read", "See extensions and why they are on or off"),
     ("admin.extensions.manage", "Switch, rescan and release extensions"),
@@ -9,6 +9,8 @@ pub const CORE: [(&str, &str); 9] = [
     ("admin.flags.manage", "Make and switch flags"),
     ("admin.audit.read", "Read the audit log"),
     ("admin.tokens.manage", "Make, list and revoke tokens"),
+    ("admin.jobs.read", "See queues, jobs, schedules and nodes"),
+    ("admin.jobs.manage", "Pause queues, and retry, discard and cancel jobs"),
     ("admin.accounts.manage", "Make and list accounts and users"),
     ("reports.read", "Read reports"),
 ];

@@ -59,6 +59,7 @@ pub fn start(booted: &Booted, settings: &Settings) -> io::Result<Worker> {
         crew: booted.crew.clone(),
         clock: Arc::new(Utc::now),
         wake: booted.core.wake.clone(),
+        meters: booted.job_meters.clone(),
         lock: lock(settings),
     };
     let chosen = &settings.worker;

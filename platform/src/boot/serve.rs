@@ -69,6 +69,7 @@ pub fn platform(
     let mut readings = MetricsRegistry::default();
     readings.register_collector(Box::new(Reading(meters.clone())));
     readings.register_collector(Box::new(metrics.clone()));
+    readings.register_collector(Box::new(booted.job_meters.clone()));
     let (server, extensions) = (&settings.server, &settings.extensions);
     Ok(Platform {
         core: core.db.clone(),
@@ -91,9 +92,11 @@ pub fn platform(
             window: extensions.quarantine_window,
         },
         meters,
+        job_meters: booted.job_meters.clone(),
         metrics: readings,
         extensions: extensions.dir.clone(),
         background: handle.clone(),
+        wake: booted.core.wake.clone(),
         draining: AtomicBool::new(false),
         numbers: Platform::numbers(&core.gate, registry),
         links: links.clone(),

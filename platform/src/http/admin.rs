@@ -7,6 +7,8 @@ mod audit;
 mod explain;
 mod extensions;
 mod flags;
+mod jobs;
+mod queues;
 mod tokens;
 
 /// Where it is mounted: a scope, so that a path outside it is compared with this alone.
@@ -20,5 +22,7 @@ pub(super) fn table() -> Vec<CoreRoute> {
     routes.extend(audit::table());
     routes.extend(tokens::table());
     routes.extend(accounts::table());
+    routes.extend(jobs::table());
+    routes.extend(queues::table());
     routes
 }

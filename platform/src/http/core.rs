@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, rt::time::timeout, web::Data};
+use chrono::Utc;
 use diesel::prelude::*;
 use powernode_plugin_api::db::RunError;
 use prometheus_client::encoding::text::encode;
@@ -21,6 +22,7 @@ use crate::{
     db::schema::{core_accounts, core_tokens, core_users},
     gate,
     manifest::{Frontend, NavEntry},
+    queue,
     registry::State,
 };
 
@@ -169,6 +171,11 @@ async fn readyz(platform: Data<Platform>) -> HttpResponse {
 
 /// All metrics, as OpenMetrics text.
 async fn metrics(platform: Data<Platform>) -> Result<HttpResponse, ApiError> {
+    // Where the database does not answer at once, the queues are shown as they were.
+    let sizes = platform.core.read(|conn| queue::sizes(conn, Utc::now()).map_err(RunError::from));
+    if let Ok(Ok(sizes)) = timeout(PATIENCE, sizes).await {
+        platform.job_meters.look(sizes);
+    }
     let mut text = String::new();
     encode(&mut text, &platform.metrics).map_err(ApiError::internal)?;
     let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";

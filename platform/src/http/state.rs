@@ -28,6 +28,7 @@ use crate::{
     gate::{Actor, ActorId, Extension, FlagStore, Gate, StateSwitch},
     registry::{FaultLimit, Mounted, Registry},
     services::LinkKey,
+    worker::{JobMeters, Wake},
 };
 
 /// What handlers share.
@@ -60,12 +61,16 @@ pub struct Platform {
     pub fault_limit: FaultLimit,
     /// Numbers of requests.
     pub meters: Arc<Meters>,
+    /// Numbers of jobs and queues.
+    pub job_meters: JobMeters,
     /// All metrics.
     pub metrics: MetricsRegistry,
     /// Where extensions are installed.
     pub extensions: std::path::PathBuf,
     /// Threads for what outlives a request.
     pub background: tokio::runtime::Handle,
+    /// Rung when there may be jobs to run.
+    pub wake: Wake,
     /// Set when the platform is about to end.
     pub draining: AtomicBool,
     /// The extensions' numbers at the gates, by their places in the registry.

@@ -28,6 +28,7 @@ use crate::{
     audit::By,
     boot::{self, Booted, serve},
     config::{Settings, Sources},
+    queue::{self, Missed, NewJob, QueueError, Schedule},
 };
 
 mod accounts;
@@ -116,6 +117,29 @@ impl House {
             _background: background,
             directory,
         }
+    }
+
+    /// Writes a job of an extension's, and a schedule of that name; answers the job's number.
+    fn job(&self, slug: &'static str, handler: &'static str) -> i64 {
+        let written = self.platform.core.transaction(move |conn| {
+            queue::ensure(conn, slug, &[])?;
+            let now = Utc::now();
+            let schedule = Schedule {
+                name: format!("{slug}/{handler}"),
+                extension: slug.to_owned(),
+                expression: "0 4 * * *".to_owned(),
+                zone: "Europe/Berlin".to_owned(),
+                job: NewJob::new(handler, "{}"),
+                missed: Missed::Once,
+                next_at: now,
+                last_at: None,
+                skipped: 0,
+                vanished_at: None,
+            };
+            queue::sync(conn, slug, &[schedule], now)?;
+            queue::enqueue(conn, slug, &[NewJob::new(handler, "{}")], now).map_err(QueueError::from)
+        });
+        self.serving.block_on(written).unwrap()[0].unwrap()
     }
 
     /// Lets time pass, as far as tokens and limits know.

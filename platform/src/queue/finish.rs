@@ -64,6 +64,25 @@ impl Finish {
         }
     }
 
+    /// Which run ended.
+    pub fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// What becomes of the job, in a word, unless somebody cancels it.
+    pub fn word(&self) -> &'static str {
+        match &self.outcome {
+            Outcome::Done => "done",
+            Outcome::Retry(_) | Outcome::RetryIn(..) if self.fence.attempt < self.max_attempts => {
+                "retried"
+            }
+            Outcome::Retry(_) | Outcome::RetryIn(..) | Outcome::Dead(_) => "dead",
+            Outcome::Discard(_) => "discarded",
+            Outcome::Snooze(_) => "snoozed",
+            Outcome::Release => "released",
+        }
+    }
+
     /// How.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome

@@ -28,7 +28,7 @@ pub struct NewNode {
 }
 
 /// A node as the others see it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Node {
     /// Its id.
     pub id: String,

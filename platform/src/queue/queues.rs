@@ -8,6 +8,7 @@ use diesel::{
     sql_types::{BigInt, Nullable, Text},
 };
 use powernode_plugin_api::db::HostConnection;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{claim::count, millis, moment, span, sql::Sql};
@@ -16,7 +17,7 @@ use super::{claim::count, millis, moment, span, sql::Sql};
 pub const MOST_COUNTED: u32 = 10_000;
 
 /// A queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Queue {
     /// `<slug>`, or `<slug>:<name>`.
     pub name: String,

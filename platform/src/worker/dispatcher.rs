@@ -91,7 +91,7 @@ impl Dispatcher {
             sqlite: core.dialect() == Dialect::Sqlite,
             core,
             node: uuid::Uuid::now_v7().to_string(),
-            runs: Runs::new(place, shop.gate.clone()),
+            runs: Runs::new(place, shop.gate.clone(), shop.meters.clone()),
             duties: Duties::new(&settings, (shop.clock)()),
             handlers: Arc::new(shop.crew.names()),
             shop,

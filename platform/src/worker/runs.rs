@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::{Canceller, Handler, Known, Progress, Reason, Task};
+use super::{Canceller, Handler, JobMeters, Known, Progress, Reason, Task};
 use crate::{
     gate::{Extension, Gate, Pass},
     queue::{Claimed, Fence, Finish, Outcome},
@@ -28,6 +28,7 @@ const BLOCKS: Duration = Duration::from_secs(5);
 pub(super) struct Runs {
     place: Handle,
     gate: Arc<Gate>,
+    meters: JobMeters,
     tasks: JoinSet<Outcome>,
     running: HashMap<Id, Running>,
     by_queue: HashMap<String, u32>,
@@ -39,6 +40,7 @@ struct Running {
     cancel: Canceller,
     progress: Progress,
     abort: AbortHandle,
+    began: Instant,
     /// When it is booked as failed, whether it ended or not.
     overdue: Instant,
     /// Nothing that it answers counts any more.
@@ -47,10 +49,11 @@ struct Running {
 
 impl Runs {
     /// Handlers run on `place`.
-    pub(super) fn new(place: Handle, gate: Arc<Gate>) -> Self {
+    pub(super) fn new(place: Handle, gate: Arc<Gate>, meters: JobMeters) -> Self {
         Self {
             place,
             gate,
+            meters,
             tasks: JoinSet::new(),
             running: HashMap::new(),
             by_queue: HashMap::new(),
@@ -93,9 +96,11 @@ impl Runs {
         };
         let run = run(task, self.gate.clone(), known.handler.clone(), cancel.clone());
         let abort = self.tasks.spawn_on(run.instrument(span), &self.place);
-        let overdue = Instant::now() + timeout + BLOCKS;
+        let began = Instant::now();
+        let overdue = began + timeout + BLOCKS;
+        let abort_it = abort.clone();
         let running =
-            Running { job, cancel, progress, abort: abort.clone(), overdue, given_up: false };
+            Running { job, cancel, progress, abort: abort_it, began, overdue, given_up: false };
         self.running.insert(abort.id(), running);
     }
 
@@ -133,7 +138,14 @@ impl Runs {
             return None;
         }
         let outcome = outcome.unwrap_or(Outcome::Release);
-        Some(Finish::new(&running.job, settled(outcome, running.cancel.reason())))
+        let finish = Finish::new(&running.job, settled(outcome, running.cancel.reason()));
+        self.count(&running, &finish);
+        Some(finish)
+    }
+
+    fn count(&self, it: &Running, finish: &Finish) {
+        let Claimed { extension, handler, .. } = &it.job;
+        self.meters.ran(extension, handler, finish.word(), it.began.elapsed());
     }
 
     /// Tells those of `jobs` that they should end.
@@ -173,7 +185,14 @@ impl Runs {
             );
             Finish::new(&it.job, Outcome::Retry(text.to_owned()))
         };
-        self.running.values_mut().filter(late).map(book).collect()
+        let booked: Vec<Finish> = self.running.values_mut().filter(late).map(book).collect();
+        for finish in &booked {
+            let same = |it: &&Running| it.job.fence == finish.fence();
+            if let Some(it) = self.running.values().find(same) {
+                self.count(it, finish);
+            }
+        }
+        booked
     }
 
     /// What runs said of themselves since this was asked last.

@@ -115,6 +115,7 @@ impl Fixture {
             crew: Arc::new(crew),
             clock: clock(&self.ahead),
             wake: self.wake.clone(),
+            meters: JobMeters::default(),
             lock: self.folder.path().join("jobs.lock"),
         }
     }

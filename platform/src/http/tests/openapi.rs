@@ -272,6 +272,7 @@ fn each_route_succeeds_as_it_is_described() {
     let (_, token) = house.token(&["accounts.read"]);
     let flag = "/api/v1/admin/flags/beta";
     let shop = "/api/v1/admin/extensions/shop";
+    let job = house.job("shop", "tidy");
     let mut succeeded = BTreeSet::new();
     let mut ask = |request: &str| {
         let answer = house.ask(&house.operator, request);
@@ -328,6 +329,19 @@ fn each_route_succeeds_as_it_is_described() {
     );
     ask(&format!("DELETE /api/v1/admin/tokens/{token}"));
     ask(&format!("GET /api/v1/admin/accounts/{account}/users"));
+
+    for path in ["queues", "jobs?state=ready&per_page=2", "schedules", "nodes"] {
+        ask(&format!("GET /api/v1/admin/{path}"));
+    }
+    ask(r#"PUT /api/v1/admin/queues/shop <- {"max_per_node":2,"max_global":0}"#);
+    ask("POST /api/v1/admin/queues/shop/pause");
+    ask("POST /api/v1/admin/queues/shop/resume");
+    ask("POST /api/v1/admin/schedules/shop/tidy/run");
+    ask(&format!("GET /api/v1/admin/jobs/{job}"));
+    for action in ["cancel", "retry", "cancel", "discard"] {
+        ask(&format!("POST /api/v1/admin/jobs/{job}/{action}"));
+        ask(&format!(r#"POST /api/v1/admin/jobs/{action} <- {{"extension":"shop"}}"#));
+    }
 
     // Core mode has neither.
     let unavailable = ["\"postApiV1AdminAccounts\"", "\"getApiV1ReportsAdvanced\""];

@@ -69,7 +69,11 @@ fn a_gate_that_closes_between_claim_and_call_gives_the_job_back() {
         let shop = it.workshop(waits(&notes, Outcome::Done));
         it.switch(false);
         let place = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let mut runs = crate::worker::runs::Runs::new(place.handle().clone(), it.gate.clone());
+        let mut runs = crate::worker::runs::Runs::new(
+            place.handle().clone(),
+            it.gate.clone(),
+            JobMeters::default(),
+        );
         it.put(job());
         let want = queue::Want { queue: "shop".into(), handlers: vec!["send".into()], slots: 1 };
         let claimed = it.core(move |conn| Ok(queue::claim(conn, "n", &[want], 1, Utc::now())?));
