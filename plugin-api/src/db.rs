@@ -51,6 +51,7 @@ mod text;
 mod text_enum;
 mod transaction;
 mod types;
+mod unkept;
 
 pub use self::{
     backend::{
@@ -67,6 +68,7 @@ pub use self::{
     text::HostQueryBuilder,
     text_enum::{UnknownWord, parsed, words},
     transaction::{HostTransactionState, HostTransactions},
+    unkept::Unkept,
 };
 
 /// The database, as one extension sees it: its own tables and no others. Clones share it.

@@ -6,7 +6,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use powernode_abi::{AbiError, Header, RawBody, RawResponse, error};
 use serde::Serialize;
 
-use crate::db::RunError;
+use crate::db::{RunError, Unkept};
 
 /// The result of a handler.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -14,7 +14,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A failure with the status that the client gets.
 ///
 /// `?` turns a database error into one: no row is 404, a unique constraint 409, a database
-/// that is busy or cannot be used (out of reach, full, damaged) 503 with Retry-After, anything else 500 (whose cause goes to the log and not to the client).
+/// that is busy or cannot be used (out of reach, full, damaged) 503 with Retry-After, a value that no database keeps
+/// ([`Unkept`]) 422, anything else 500 (whose cause goes to the log and not to the client).
 #[derive(Debug)]
 pub struct Error {
     status: u16,
@@ -209,6 +210,9 @@ impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         match &error {
             DieselError::NotFound => Self::new(404, "NOT_FOUND", "not found"),
+            DieselError::SerializationError(cause) if cause.is::<Unkept>() => {
+                Self::new(422, "VALIDATION_FAILED", cause.to_string())
+            }
             // Which field, the database cannot say: an index may begin with the account's column.
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
                 Self::conflict("the same is there already")

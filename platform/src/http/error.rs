@@ -9,8 +9,11 @@ use actix_web::{
         header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
-use diesel::result::{DatabaseErrorKind, Error::DatabaseError};
-use powernode_plugin_api::db::RunError;
+use diesel::result::{
+    DatabaseErrorKind,
+    Error::{DatabaseError, SerializationError},
+};
+use powernode_plugin_api::db::{RunError, Unkept};
 use serde::Serialize;
 
 use super::dispatch::Missing;
@@ -176,9 +179,14 @@ impl ApiError {
 
     /// Something of the platform's own failed; the cause goes to the log alone.
     ///
-    /// A database that is busy or cannot be used is no failure: it may be over soon.
+    /// A database that is busy or cannot be used is no failure: it may be over soon. Nor is a value that no database
+    /// keeps: whoever sent it is told.
     pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
         let cause = cause.into();
+        if let Some(unkept) = cause.chain().find_map(unkept) {
+            let message = unkept.to_string();
+            return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED", message);
+        }
         let of_database = cause.chain().find_map(|it| it.downcast_ref().and_then(passing));
         if let Some(message) = of_database {
             return Self::unavailable(message).because(cause);
@@ -250,6 +258,18 @@ impl ApiError {
             response.headers_mut().insert(name.clone(), value);
         }
         response
+    }
+}
+
+/// The value that cannot be kept; diesel's own sources leave it out.
+fn unkept<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e Unkept> {
+    let of_diesel = match cause.downcast_ref() {
+        Some(RunError::Database(error)) => Some(error),
+        _ => cause.downcast_ref(),
+    };
+    match of_diesel? {
+        SerializationError(cause) => cause.downcast_ref(),
+        _ => None,
     }
 }
 

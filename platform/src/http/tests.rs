@@ -137,7 +137,7 @@ impl House {
                 vanished_at: None,
             };
             queue::sync(conn, slug, &[schedule], now)?;
-            queue::enqueue(conn, slug, &[NewJob::new(handler, "{}")], now).map_err(QueueError::from)
+            queue::enqueue(conn, slug, &[NewJob::new(handler, "{}")], now)
         });
         self.serving.block_on(written).unwrap()[0].unwrap()
     }

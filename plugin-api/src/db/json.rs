@@ -11,7 +11,7 @@ use diesel::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{backend::HostBackend, rows::HostValue};
+use super::{Unkept, backend::HostBackend, rows::HostValue};
 
 /// A `T` kept as JSON in a `Jsonb` column; for clients it is the `T` itself.
 #[derive(
@@ -54,7 +54,9 @@ impl<T: DeserializeOwned> FromSql<Jsonb, HostBackend> for AsJson<T> {
 
 impl<T: Serialize + std::fmt::Debug> ToSql<Jsonb, HostBackend> for AsJson<T> {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, HostBackend>) -> serialize::Result {
-        out.set_value(serde_json::to_string(&self.0)?);
+        let text = serde_json::to_string(&self.0)?;
+        Unkept::check_json_text(&text)?;
+        out.set_value(text);
         Ok(IsNull::No)
     }
 }

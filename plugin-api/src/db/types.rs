@@ -16,6 +16,7 @@ use diesel::{
 use powernode_abi::data::tag;
 
 use super::{
+    Unkept,
     backend::HostBackend,
     rows::{BROKEN, HostValue},
 };
@@ -200,6 +201,7 @@ impl<'a> FromSqlRef<'a, Text, HostBackend> for &'a str {
 
 impl ToSql<Text, HostBackend> for str {
     fn to_sql<'b>(&'b self, out: &mut Out<'b, '_>) -> serialize::Result {
+        Unkept::check_text(self)?;
         out.set_value(self);
         Ok(IsNull::No)
     }
@@ -254,6 +256,7 @@ macro_rules! json {
 
         impl ToSql<$sql, HostBackend> for serde_json::Value {
             fn to_sql<'b>(&'b self, out: &mut Out<'b, '_>) -> serialize::Result {
+                Unkept::check_json(self)?;
                 out.set_value(self.to_string());
                 Ok(IsNull::No)
             }

@@ -13,6 +13,7 @@ use powernode_tests::{
 use serde_json::{Value, json};
 
 mod accounts;
+mod bounds;
 mod analytics;
 mod calendar;
 mod campaigns;

@@ -1,6 +1,10 @@
 //! Dates and times: counted from 2000-01-01, as PostgreSQL does.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
+use std::ops::RangeInclusive;
+
+use chrono::{
+    DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc,
+};
 use diesel::{
     deserialize::{self, FromSql},
     serialize::{self, IsNull, ToSql},
@@ -9,11 +13,15 @@ use diesel::{
 use powernode_abi::data::tag;
 
 use super::{BoxError, Out};
-use crate::db::{backend::HostBackend, rows::HostValue};
+use crate::db::{Unkept, backend::HostBackend, rows::HostValue};
 
 /// From 1970-01-01 to 2000-01-01.
 const UNIX_MICROS: i64 = 946_684_800_000_000;
 const UNIX_DAYS: i32 = 10_957;
+/// The years that RFC 3339 can write, and every database keeps.
+const YEARS: RangeInclusive<i32> = 1..=9999;
+/// The same as microseconds since 1970: from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z.
+const MICROS: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 impl FromSql<Date, HostBackend> for NaiveDate {
@@ -33,6 +41,9 @@ impl FromSql<Date, HostBackend> for NaiveDate {
 
 impl ToSql<Date, HostBackend> for NaiveDate {
     fn to_sql<'b>(&'b self, out: &mut Out<'b, '_>) -> serialize::Result {
+        if !YEARS.contains(&self.year()) {
+            return Err(Unkept::YEAR.into());
+        }
         out.set_value(i64::from(self.to_epoch_days()) - i64::from(UNIX_DAYS));
         Ok(IsNull::No)
     }
@@ -80,7 +91,7 @@ impl FromSql<Timestamp, HostBackend> for NaiveDateTime {
 
 impl ToSql<Timestamp, HostBackend> for NaiveDateTime {
     fn to_sql<'b>(&'b self, out: &mut Out<'b, '_>) -> serialize::Result {
-        out.set_value(self.and_utc().timestamp_micros() - UNIX_MICROS);
+        out.set_value(counted(&self.and_utc())?);
         Ok(IsNull::No)
     }
 }
@@ -109,9 +120,18 @@ where
     Tz::Offset: std::fmt::Debug,
 {
     fn to_sql<'b>(&'b self, out: &mut Out<'b, '_>) -> serialize::Result {
-        out.set_value(self.timestamp_micros() - UNIX_MICROS);
+        out.set_value(counted(self)?);
         Ok(IsNull::No)
     }
+}
+
+/// Microseconds since 2000; a leap second counts as the one after it.
+fn counted<Tz: TimeZone>(moment: &DateTime<Tz>) -> Result<i64, Unkept> {
+    let seconds = moment.timestamp();
+    let micros = i64::from(moment.timestamp_subsec_micros());
+    let micros = seconds.checked_mul(1_000_000).and_then(|it| it.checked_add(micros));
+    let micros = micros.filter(|it| MICROS.contains(it)).ok_or(Unkept::YEAR)?;
+    Ok(micros - UNIX_MICROS)
 }
 
 /// A moment in UTC.
@@ -238,6 +258,22 @@ mod tests {
         ] {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn a_moment_that_a_year_of_four_digits_cannot_write_is_not_kept() {
+        let check = |text: &str, kept: bool| {
+            let moment: DateTime<Utc> = text.parse().unwrap();
+            assert_eq!(counted(&moment).is_ok(), kept, "{text}");
+        };
+        check("0001-01-01T00:00:00Z", true);
+        check("0000-12-31T23:59:59Z", false);
+        check("9999-12-31T23:59:59.999999Z", true);
+        check("9999-12-31T23:59:60Z", false);
+        check("2016-12-31T23:59:60Z", true);
+        check("+10000-01-01T00:00:00Z", false);
+        check("+262142-12-31T00:00:00Z", false);
+        check("-262143-01-01T00:00:00Z", false);
     }
 
     #[test]

@@ -43,13 +43,61 @@ fn of_csv(text: &[u8]) -> Result<Vec<Row>> {
     let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(text);
     let head = reader.byte_headers().map_err(Error::internal)?;
     let columns = columns(head)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut lines) = (Vec::new(), Lines::new(text));
     for (index, record) in reader.byte_records().take(MOST_ROWS + 1).enumerate() {
         let record = record.map_err(Error::internal)?;
-        let line = record.position().map(csv::Position::line);
+        let line = record.position().map(|it| lines.of_record(it.byte()));
         rows.push(Row { index, line, value: value(&columns, &record) });
     }
-    Ok(rows)
+    match lines.open_quote() {
+        Some(line) => Err(Error::invalid(
+            "body",
+            format!("the quote that opens on line {line} is not closed"),
+        )),
+        None => Ok(rows),
+    }
+}
+
+/// Where records stand in a text.
+struct Lines<'t> {
+    text: &'t [u8],
+    /// Where the last record begins, and on which line.
+    begin: usize,
+    line: u64,
+}
+
+impl<'t> Lines<'t> {
+    fn new(text: &'t [u8]) -> Self {
+        Self { text, begin: 0, line: 1 }
+    }
+
+    /// The line of the record that is found from `byte` on, which may still be the end of the line before.
+    fn of_record(&mut self, byte: u64) -> u64 {
+        let from = usize::try_from(byte).unwrap_or(usize::MAX).min(self.text.len());
+        let is_end = |it: &&u8| matches!(it, b'\r' | b'\n');
+        let begin = from + self.text[from..].iter().take_while(is_end).count();
+        let passed = self.text.get(self.begin..begin).unwrap_or_default();
+        self.line += passed.iter().filter(|it| **it == b'\n').count() as u64;
+        self.begin = begin;
+        self.line
+    }
+
+    /// The line on which a quote of the last record opens that nothing closes: all that follows stands in it.
+    fn open_quote(&self) -> Option<u64> {
+        let (mut line, mut opened, mut first) = (self.line, None, true);
+        let mut rest = self.text[self.begin..].iter().peekable();
+        while let Some(byte) = rest.next() {
+            match (byte, opened) {
+                (b'"', Some(_)) if rest.peek() == Some(&&b'"') => _ = rest.next(),
+                (b'"', Some(_)) => opened = None,
+                (b'"', None) if first => opened = Some(line),
+                _ => {}
+            }
+            line += u64::from(*byte == b'\n');
+            first = opened.is_none() && *byte == b',';
+        }
+        opened
+    }
 }
 
 /// The names of the columns; 422 where one is unknown, twice there, or the address is missing.
@@ -128,6 +176,31 @@ mod tests {
             b"email,first_name\nann@example.com\nb\xff@example.com,B\n\"c@example.com\",C\n",
             "2: has 1 fields, and the first line has 2\n3: email: is not UTF-8\n{\"email\":\"c@example.com\",\"first_name\":\"C\"}",
         );
+    }
+
+    #[test]
+    fn lines_are_counted_whatever_ends_them() {
+        let wrong = "has 1 fields, and the first line has 2";
+        let text = "email,first_name\r\nann@example.com\r\n\r\nb@example.com,\"B\r\nB\"\r\nc@example.com\r\n";
+        let fine = r#"{"email":"b@example.com","first_name":"B\r\nB"}"#;
+        check(text.as_bytes(), &format!("2: {wrong}\n{fine}\n6: {wrong}"));
+        let text = text.replace("\r\n", "\n");
+        let fine = r#"{"email":"b@example.com","first_name":"B\nB"}"#;
+        check(text.as_bytes(), &format!("2: {wrong}\n{fine}\n6: {wrong}"));
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_loses_nothing_in_silence() {
+        let open = |line| {
+            format!(
+                "the input is not valid; body: the quote that opens on line {line} is not closed"
+            )
+        };
+        check(b"email,first_name\na@example.com,A\nb@example.com,\"B\nc@example.com,C\n", &open(3));
+        check(b"email,first_name\r\na@example.com,\"A\r\n\"\"b@example.com,B", &open(2));
+        let fine = r#"{"email":"a@example.com","first_name":"5\" A"}"#;
+        check(b"email,first_name\na@example.com,5\" A\n", fine);
+        check(b"email,first_name\na@example.com,\"5\"\" A\"", fine);
     }
 
     #[test]

@@ -246,6 +246,9 @@ impl Campaign {
             let message = format!("{channel} is no channel of the campaign type {kind}");
             checks.require(false, "channels", message);
         }
+        let twice =
+            self.channels.iter().enumerate().any(|(at, it)| self.channels[..at].contains(it));
+        checks.require(!twice, "channels", "must each be there once");
         valid_tags(&mut checks, &self.tags);
         checks.finish()
     }

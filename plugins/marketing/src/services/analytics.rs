@@ -374,6 +374,9 @@ fn sums(
 ) -> Result<Vec<Part>> {
     let start = days.start_date.unwrap_or(NaiveDate::from_ymd_opt(1970, 1, 1).unwrap_or_default());
     let end = days.end_date.unwrap_or(NaiveDate::from_ymd_opt(9999, 12, 31).unwrap_or_default());
+    let mut checks = Checks::new();
+    checks.require(start <= end, "end_date", "must not be before start_date");
+    checks.finish()?;
     // Without a campaign, each is as good as itself.
     let all = campaign.is_none().into_sql::<Bool>();
     let one = metrics::marketing_campaign_id.eq(campaign.unwrap_or_else(|| Uuid::nil().into()));

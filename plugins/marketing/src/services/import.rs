@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use powernode_plugin_api::prelude::*;
+use powernode_plugin_api::{db::Unkept, prelude::*};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -92,7 +92,12 @@ fn read(list: &EmailList, actor: Actor, rows: Vec<Row>) -> (Vec<Subscriber>, Vec
     for Row { index, line, value } in rows {
         let email = value.as_ref().ok().and_then(|it| it.get("email")).and_then(Value::as_str);
         let email = email.map(str::to_owned);
+        let kept = |it: Value| match Unkept::check_json(&it) {
+            Ok(()) => Ok(it),
+            Err(error) => Err(error.to_string()),
+        };
         let subscriber = value
+            .and_then(kept)
             .and_then(|it| serde_json::from_value(it).map_err(|error| error.to_string()))
             .and_then(|new: NewSubscriber| {
                 Subscriber::new(list, new, "import", actor.now).map_err(|error| said(&error))
