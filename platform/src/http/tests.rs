@@ -28,7 +28,7 @@ use crate::{
     audit::By,
     boot::{self, Booted, serve},
     config::{Settings, Sources},
-    queue::{self, Missed, NewJob, QueueError, Schedule},
+    queue::{self, Missed, NewJob, Schedule},
 };
 
 mod accounts;
