@@ -24,6 +24,7 @@ use crate::{
     db::{
         Confinement, DatabaseSettings, DbOpenError, Durability, Engine,
         copy::{self, CopyError},
+        rescue,
     },
     gate::{FlagError, FlagStore, Gate, Groups, Installed, Seen, StateFile},
     manifest::{Manifest, Slug},
@@ -149,7 +150,12 @@ pub fn database(settings: &Settings) -> DatabaseSettings {
 ///
 /// [`BootError`]; nothing runs then.
 pub fn core(settings: &Settings, handle: &Handle) -> Result<Core, BootError> {
+    let place = &settings.database.path;
+    if let Some(copy) = rescue::copy(place).filter(|_| settings.database.url.is_none()) {
+        return Err(BootError::Database(rescue::Unreturned::new(place, copy).into()));
+    }
     let core = opened(settings)?;
+    core.engine.writable()?;
     for schema in copy::mend(&database(settings))? {
         tracing::warn!(
             "The schema `{schema}` is left of a restore that was killed once its copy was loaded: `DROP SCHEMA \"{schema}\" CASCADE` removes it, and so does the next restore"

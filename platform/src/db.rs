@@ -13,6 +13,7 @@ mod job;
 mod owners;
 mod postgres;
 mod principal;
+pub mod rescue;
 mod rows;
 pub mod schema;
 mod session;

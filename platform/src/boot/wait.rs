@@ -5,7 +5,7 @@ use std::{net::TcpListener, thread, time::Duration};
 use tokio::runtime::Handle;
 
 use super::{BootError, Core};
-use crate::{config::Settings, db::Fault, http::starting::Starting};
+use crate::{config::Settings, http::starting::Starting};
 
 /// How often the server is tried again.
 const PACE: Duration = Duration::from_millis(500);
@@ -26,20 +26,20 @@ pub fn core(
     let (mut answering, mut said) = (None, false);
     loop {
         let error = match super::core(settings, handle) {
-            Err(BootError::Database(error)) if error.may_pass() => error,
+            Err(BootError::Database(error)) => error,
             answer => return answer,
         };
+        let Some(fault) = error.passing() else { return Err(error.into()) };
         if answering.is_none() && !said {
             said = listener.is_none();
             let error = anyhow::Error::from(error);
             tracing::warn!("Waiting for the database: {error:#}");
-            let reason = Fault::Unreachable(String::new()).outline();
             let Some(listener) = listener else {
                 thread::sleep(PACE);
                 continue;
             };
             let copy = listener.try_clone();
-            answering = match copy.and_then(|it| Starting::answer(it, reason, handle)) {
+            answering = match copy.and_then(|it| Starting::answer(it, fault, handle)) {
                 Ok(answering) => Some(answering),
                 // Then nobody is told, and the wait is the same.
                 Err(error) => {

@@ -14,10 +14,11 @@ use powernode_abi::{
 use powernode_plugin_api::db::Db;
 
 use super::{
-    DatabaseSettings, Function, Health, Principal, Session, Vault,
+    DatabaseSettings, Fault, Function, Health, Principal, Session, Vault,
     job::{Driver, Executor, Turns},
     owners::Owners,
     postgres::{Channel, Postgres, Refused},
+    rescue,
     sqlite::Sqlite,
 };
 
@@ -33,6 +34,20 @@ pub enum DbOpenError {
         path: String,
         /// What SQLite says.
         source: diesel::ConnectionError,
+    },
+    /// A copy of SQLite's database that was not put back.
+    #[error(transparent)]
+    Unreturned(#[from] rescue::Unreturned),
+    /// SQLite's file, or its directory.
+    #[error(
+        "`{path}` may not be written, and the SQLite database is there: let the platform's user write it, \
+         or mount its disk for writing"
+    )]
+    ReadOnly {
+        /// The file or the directory.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
     },
     /// PostgreSQL's server.
     #[error("cannot connect to PostgreSQL at `{address}`: check that it runs, and `database.url`")]
@@ -61,22 +76,31 @@ pub enum DbOpenError {
 }
 
 impl DbOpenError {
-    /// Whether it may be over without anybody changing a setting: the server starts, or the way to it comes back.
-    pub fn may_pass(&self) -> bool {
-        let Self::Postgres { source, .. } = self else { return false };
-        let text = source.to_string();
-        const PASSING: [&str; 9] = [
+    /// What it is where it may be over without anybody changing a setting: the server starts, gets a free connection
+    /// or is promoted, or the way to it comes back.
+    pub fn passing(&self) -> Option<Fault> {
+        const CROWDED: [&str; 2] = ["too many clients", "remaining connection slots"];
+        const STANDBY: [&str; 2] = ["session is read-only", "server is in hot standby mode"];
+        const AWAY: [&str; 9] = [
             "Connection refused",
             "Connection reset",
             "timeout expired",
             "timed out",
             "No route to host",
             "Network is unreachable",
+            "Temporary failure in name resolution",
             "server closed the connection",
             "the database system is",
-            "session is read-only",
         ];
-        PASSING.iter().any(|it| text.contains(it))
+        let Self::Postgres { source, .. } = self else { return None };
+        let text = source.to_string();
+        let says = |texts: &[&str]| texts.iter().any(|it| text.contains(it));
+        match () {
+            () if says(&STANDBY) => Some(Fault::ReadOnly),
+            () if says(&CROWDED) => Some(Fault::NoConnection(text)),
+            () if says(&AWAY) => Some(Fault::Unreachable(text)),
+            () => None,
+        }
     }
 }
 
@@ -186,6 +210,20 @@ impl Engine {
     /// [`powernode_abi::data::SQLITE`] or [`powernode_abi::data::POSTGRES`].
     pub fn dialect(&self) -> u32 {
         self.driver().dialect()
+    }
+
+    /// Looks whether it may be written, as far as that can be seen without writing.
+    ///
+    /// # Errors
+    ///
+    /// [`DbOpenError::ReadOnly`].
+    pub fn writable(&self) -> Result<(), DbOpenError> {
+        match &self.inner.backend {
+            Backend::Sqlite(sqlite) => sqlite.writable().map_err(|(path, source)| {
+                DbOpenError::ReadOnly { path: path.display().to_string(), source }
+            }),
+            Backend::Postgres(_) => Ok(()),
+        }
     }
 
     /// What is known of the database's health.

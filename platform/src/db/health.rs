@@ -52,8 +52,22 @@ impl Fault {
         }
     }
 
+    /// What programs call it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Full => "disk_full",
+            Self::ReadOnly => "read_only",
+            Self::Locked => "locked",
+            Self::Unreachable(_) => "unreachable",
+            Self::NoConnection(_) => "no_connection",
+            Self::Io(_) => "disk_error",
+            Self::Damaged(_) => "damaged",
+            Self::Gone(_) => "file_gone",
+        }
+    }
+
     /// What the operator can do.
-    fn way_back(&self) -> &'static str {
+    pub fn way_back(&self) -> &'static str {
         match self {
             Self::Full => "free some space: it is tried again each second",
             Self::ReadOnly => {
@@ -71,12 +85,12 @@ impl Fault {
             }
             Self::Io(_) => "see the system's log for the disk: it is tried again each second",
             Self::Damaged(_) => {
-                "stop the platform and put the last backup back: `powernode backup restore DIR`; what can still be \
-                 read is read"
+                "stop the platform and put the last backup back: `powernode backup restore DIR --force`; what can \
+                 still be read is read"
             }
             Self::Gone(_) => {
-                "put the very file back, or stop the platform and put the last backup back: \
-                 `powernode backup restore DIR`; what was written before can be read until the platform stops"
+                "put the very file back, or stop the platform and put back the copy that it makes at once of what \
+                 is still open: its log and `powernode doctor` name the command"
             }
         }
     }
@@ -138,6 +152,21 @@ impl Health {
         self.ill.store(false, Ordering::Release);
     }
 
+    /// What a look at all pages said: where they are sound, what met damage was mistaken.
+    pub(super) fn looked_at(&self, damage: Option<String>) {
+        match damage {
+            Some(text) => self.found(Fault::Damaged(text)),
+            None => {
+                let mut trouble = self.trouble();
+                if trouble.as_ref().is_some_and(|(fault, _)| fault.lasts()) {
+                    tracing::info!("The database's pages are sound: what met damage was mistaken");
+                    *trouble = None;
+                    self.ill.store(false, Ordering::Release);
+                }
+            }
+        }
+    }
+
     /// Answers an error where nothing may be written, since it would be lost.
     pub(super) fn writable(&self) -> Result<(), DbError> {
         match self.fault() {
@@ -190,6 +219,17 @@ mod tests {
         assert_eq!(health.fault(), Some(Fault::Damaged("malformed".into())));
         let refused = health.writable().unwrap_err();
         assert!(refused.message.contains("powernode backup restore"), "{refused}");
+    }
+
+    #[test]
+    fn damage_that_a_look_does_not_find_is_over() {
+        let health = after(&[Fault::Damaged("malformed".into())]);
+        health.looked_at(Some("page 7".into()));
+        assert!(health.writable().is_err());
+        health.looked_at(None);
+        assert_eq!((health.fault(), health.writable().is_ok()), (None, true));
+        health.looked_at(Some("page 7".into()));
+        assert!(health.writable().is_err());
     }
 
     #[test]

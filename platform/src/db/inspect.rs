@@ -32,6 +32,20 @@ struct Said {
 ///
 /// What is wrong with it.
 pub fn sqlite(path: &Path) -> Result<(), Ailment> {
+    let locked = sound(path)?.batch_execute("BEGIN IMMEDIATE; ROLLBACK");
+    locked.map_err(|error| ailment(&error.to_string()))
+}
+
+/// Checks the pages alone, beside whoever writes.
+///
+/// # Errors
+///
+/// What is wrong with them.
+pub fn pages(path: &Path) -> Result<(), Ailment> {
+    sound(path).map(drop)
+}
+
+fn sound(path: &Path) -> Result<SqliteConnection, Ailment> {
     let unreadable = |error: &dyn std::fmt::Display| Ailment::Unreadable(error.to_string());
     let path = std::path::absolute(path).map_err(|error| unreadable(&error))?;
     let path = path.to_str().ok_or_else(|| unreadable(&"its path is not UTF-8"))?;
@@ -46,8 +60,7 @@ pub fn sqlite(path: &Path) -> Result<(), Ailment> {
     if let Some(bad) = said.iter().find(|it| it.quick_check != "ok") {
         return Err(Ailment::Corrupt(bad.quick_check.clone()));
     }
-    let locked = connection.batch_execute("BEGIN IMMEDIATE; ROLLBACK");
-    locked.map_err(|error| ailment(&error.to_string()))
+    Ok(connection)
 }
 
 fn ailment(said: &str) -> Ailment {

@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     access::{Account, User},
-    db::schema::{core_accounts, core_tokens, core_users},
+    db::{
+        Fault,
+        schema::{core_accounts, core_tokens, core_users},
+    },
     gate,
     manifest::{Frontend, NavEntry},
     queue,
@@ -85,15 +88,28 @@ pub(super) struct Readiness {
     /// What keeps it from that.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The same for programs, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'static str>,
+    /// What the operator can do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    way_back: Option<&'static str>,
     /// How many extensions are loaded.
     extensions: usize,
 }
 
 impl Readiness {
     /// That of a platform that waits for its database.
-    pub(super) fn waiting(reason: &str) -> Self {
-        let reason = Some(reason.to_owned());
-        Self { status: "not ready", draining: false, database: false, reason, extensions: 0 }
+    pub(super) fn waiting(fault: &Fault) -> Self {
+        Self {
+            status: "not ready",
+            draining: false,
+            database: false,
+            reason: Some(fault.outline().to_owned()),
+            fault: Some(fault.code()),
+            way_back: Some(fault.way_back()),
+            extensions: 0,
+        }
     }
 }
 
@@ -152,7 +168,8 @@ async fn readyz(platform: Data<Platform>) -> HttpResponse {
         // The text of an error may name the server, and whoever asks is unknown.
         Ok(answer) => answer.err().map(|_| "the database cannot be read".to_owned()),
     };
-    let reason = platform.engine.health().fault().map(|it| it.outline().to_owned()).or(reason);
+    let fault = platform.engine.health().fault();
+    let reason = fault.as_ref().map(|it| it.outline().to_owned()).or(reason);
     let database = reason.is_none();
     let is_ready = database && !platform.is_draining();
     let body = Readiness {
@@ -160,6 +177,8 @@ async fn readyz(platform: Data<Platform>) -> HttpResponse {
         draining: platform.is_draining(),
         database,
         reason,
+        fault: fault.as_ref().map(Fault::code),
+        way_back: fault.as_ref().map(Fault::way_back),
         extensions: platform.gate.loaded().len(),
     };
     if is_ready {

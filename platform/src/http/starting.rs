@@ -12,6 +12,7 @@ use actix_web::{
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{core, error::ApiError, request_id};
+use crate::db::Fault;
 
 /// Answers on the platform's socket until it is dropped.
 #[derive(Debug)]
@@ -22,21 +23,17 @@ pub struct Starting {
 }
 
 impl Starting {
-    /// Answers on `listener`, which others may listen on afterwards: `reason` is why nothing else is answered yet.
+    /// Answers on `listener`, which others may listen on afterwards: `fault` is why nothing else is answered yet.
     ///
     /// # Errors
     ///
     /// The socket cannot be listened on.
-    pub fn answer(
-        listener: TcpListener,
-        reason: &'static str,
-        handle: &Handle,
-    ) -> io::Result<Self> {
+    pub fn answer(listener: TcpListener, fault: Fault, handle: &Handle) -> io::Result<Self> {
         let (sender, begun) = oneshot::channel();
         let thread = thread::Builder::new().name("powernode-starting".to_owned());
         let thread = thread.spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                match server(listener, reason) {
+                match server(listener, fault) {
                     Ok(server) => {
                         let _ = sender.send(Ok(server.handle()));
                         if let Err(error) = server.await {
@@ -65,10 +62,10 @@ impl Drop for Starting {
     }
 }
 
-fn server(listener: TcpListener, reason: &'static str) -> io::Result<actix_web::dev::Server> {
+fn server(listener: TcpListener, fault: Fault) -> io::Result<actix_web::dev::Server> {
     let app = move || {
         App::new()
-            .app_data(Data::new(reason))
+            .app_data(Data::new(fault.clone()))
             .route("/healthz", web::get().to(core::healthz))
             .route("/readyz", web::get().to(readyz))
             .default_service(web::to(refuse))
@@ -80,10 +77,10 @@ fn server(listener: TcpListener, reason: &'static str) -> io::Result<actix_web::
     Ok(server.run())
 }
 
-async fn readyz(reason: Data<&'static str>) -> impl Responder {
-    HttpResponse::ServiceUnavailable().json(core::Readiness::waiting(&reason))
+async fn readyz(fault: Data<Fault>) -> impl Responder {
+    HttpResponse::ServiceUnavailable().json(core::Readiness::waiting(&fault))
 }
 
-async fn refuse(reason: Data<&'static str>) -> Result<HttpResponse, ApiError> {
-    Err(ApiError::starting(&reason))
+async fn refuse(fault: Data<Fault>) -> Result<HttpResponse, ApiError> {
+    Err(ApiError::starting(fault.outline()))
 }

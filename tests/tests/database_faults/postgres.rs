@@ -80,8 +80,25 @@ fn promoted(_: &str) -> Vec<Case> {
     let both = format!("127.0.0.1:{},127.0.0.1:{}", first.port(), standby.port());
     let database = database.replace(&format!("127.0.0.1:{}", first.port()), &both);
     let database = format!("{database}?target_session_attrs=read-write");
-    let rig = Rig::new(on(&database).start().unwrap());
-    rig.passes(UNREACHABLE, |_| first.crash().unwrap(), || standby.promote().unwrap())
+    let mut rig = Rig::new(on(&database).start().unwrap());
+    // What the standby does not have is not acknowledged.
+    standby.crash().unwrap();
+    let unconfirmed = rig.write();
+    rig.case("a write without the standby", "504 DEADLINE_EXCEEDED", unconfirmed);
+    standby.restart(&[]).unwrap();
+    rig.goes_on();
+
+    let process = rig.instance.id();
+    let writers = rig.writers(4);
+    let before = rig.count();
+    within(SOON, || rig.write() == "201" && rig.count() > before + 20);
+    first.crash().unwrap();
+    rig.hears(UNREACHABLE);
+    standby.promote().unwrap();
+    rig.goes_on();
+    rig.joined(writers);
+    rig.case("the process", process.to_string(), rig.instance.id().to_string());
+    rig.finish()
 }
 
 fn crowded(_: &str) -> Vec<Case> {

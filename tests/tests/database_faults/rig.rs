@@ -1,6 +1,13 @@
 //! One platform whose database gets one fault.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use powernode_tests::{
     client::Answer,
@@ -120,6 +127,51 @@ impl Rig {
         Self { instance: start(self.instance), ..self }
     }
 
+    /// Lets others write until [`Rig::joined`].
+    pub(crate) fn writers(&self, count: usize) -> Writers {
+        let ends = Arc::new(AtomicBool::new(false));
+        let one = |_| {
+            let (client, ends) = (self.instance.anonymous(), ends.clone());
+            thread::spawn(move || {
+                let mut heard = Heeded::default();
+                while !ends.load(Ordering::Relaxed) {
+                    let begun = Instant::now();
+                    match client.post(NOTES, &json!({ "text": "x".repeat(500) })) {
+                        Ok(answer) if answer.status == 201 => {
+                            heard.acknowledged.extend(id_of(&answer));
+                        }
+                        Ok(answer) if [503, 504].contains(&answer.status) => {}
+                        Ok(answer) => heard.odd = answer.text(),
+                        Err(error) => heard.odd = format!("{error:#}"),
+                    }
+                    if begun.elapsed() > SOON {
+                        heard.odd = format!("an answer after {:?}", begun.elapsed());
+                    }
+                    thread::sleep(Duration::from_millis(5));
+                }
+                heard
+            })
+        };
+        let threads = (0..count).map(one).collect();
+        Writers { ends, threads }
+    }
+
+    /// Ends the writers: what was acknowledged to them must be there too, and they heard 201, 503 or 504, in time.
+    pub(crate) fn joined(&mut self, writers: Writers) {
+        writers.ends.store(true, Ordering::Relaxed);
+        let mut odd = String::new();
+        for heard in writers.threads.into_iter().map(|it| it.join().unwrap()) {
+            self.acknowledged.extend(heard.acknowledged);
+            odd.push_str(&heard.odd);
+        }
+        self.case("writers heard of success or of the fault alone", "", odd);
+    }
+
+    /// How many notes were acknowledged here.
+    pub(crate) fn count(&self) -> usize {
+        self.acknowledged.len()
+    }
+
     pub(crate) fn case(&mut self, case: &str, expected: impl Into<String>, got: impl Into<String>) {
         self.cases.push((case.to_owned(), expected.into(), got.into()));
     }
@@ -129,7 +181,7 @@ impl Rig {
         let answer = self.instance.anonymous().post(NOTES, &json!({ "text": "x".repeat(4000) }));
         let answer = answer.unwrap();
         if answer.status == 201 {
-            self.acknowledged.push(answer.data()["id"].as_str().unwrap().to_owned());
+            self.acknowledged.extend(id_of(&answer));
         }
         said(&answer)
     }
@@ -143,6 +195,23 @@ impl Rig {
         let reason = json["reason"].as_str().unwrap_or_default();
         format!("{} {reason}", answer.status).trim_end().to_owned()
     }
+}
+
+/// Those who write meanwhile.
+pub(crate) struct Writers {
+    ends: Arc<AtomicBool>,
+    threads: Vec<thread::JoinHandle<Heeded>>,
+}
+
+/// What one of them heard.
+#[derive(Default)]
+struct Heeded {
+    acknowledged: Vec<String>,
+    odd: String,
+}
+
+fn id_of(answer: &Answer) -> Option<String> {
+    answer.data()["id"].as_str().map(str::to_owned)
 }
 
 fn said(answer: &Answer) -> String {

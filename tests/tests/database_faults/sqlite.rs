@@ -4,12 +4,14 @@ use std::{
     cell::RefCell,
     fs::{self, File},
     io::{Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{MetadataExt as _, chown},
+    os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::Command,
 };
 
-use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
+use diesel::{
+    Connection as _, RunQueryDsl as _, SqliteConnection, connection::SimpleConnection as _,
+};
 use powernode_tests::{
     instance::{Instance, within},
     setup::Setup,
@@ -26,6 +28,11 @@ pub(crate) const FAULTS: &[Fault] = &[
     ("sqlite whose file is removed", |_| removed("powernode.db")),
     ("sqlite whose log is removed", |_| removed("powernode.db-wal")),
     ("sqlite whose file is replaced", replaced),
+    ("sqlite whose file is deleted for good", |_| deleted("powernode.db")),
+    ("sqlite whose log is deleted for good", |_| deleted("powernode.db-wal")),
+    ("sqlite whose file is another one for good", |_| overwritten()),
+    ("sqlite with a page that was damaged while nothing ran", damaged_at_rest),
+    ("sqlite not to be written at the start", not_writable),
 ];
 
 const UNAVAILABLE: &str = "503 DATABASE_UNAVAILABLE";
@@ -164,7 +171,7 @@ fn damaged(_: &str) -> Vec<Case> {
     rig.case("a write", UNAVAILABLE, write);
     let ready = rig.ready();
     rig.case("/readyz", "503 the database is damaged", ready);
-    let named = rig.instance.log().contains("powernode backup restore DIR");
+    let named = rig.instance.log().contains("powernode backup restore DIR --force");
     rig.case("the way back", "true", named.to_string());
     // The way back, literally.
     let mut rig = rig.restarted(|instance| {
@@ -200,4 +207,123 @@ fn replaced(_: &str) -> Vec<Case> {
         fs::copy(&aside, &path).unwrap();
     };
     rig.passes(GONE, begin, || fs::rename(&aside, &path).unwrap())
+}
+
+fn deleted(name: &'static str) -> Vec<Case> {
+    lost_for_good(|path| fs::remove_file(path.with_file_name(name)).unwrap())
+}
+
+fn overwritten() -> Vec<Case> {
+    lost_for_good(|path| {
+        let other = path.with_file_name("other");
+        fs::copy(path, &other).unwrap();
+        fs::rename(&other, path).unwrap();
+    })
+}
+
+/// A file that never comes back, under writers: what they were told is in the copy that the log names.
+fn lost_for_good(lose: impl FnOnce(&Path)) -> Vec<Case> {
+    let mut rig = start();
+    let path = file(&rig.instance, "powernode.db");
+    let writers = rig.writers(3);
+    let before = rig.count();
+    within(SOON, || rig.write() == "201" && rig.count() > before + 20);
+    lose(&path);
+    rig.hears(GONE);
+    rig.joined(writers);
+    let copied = || between(&rig.instance.log(), "Stop the platform, then: ", "\n");
+    let made = within(SOON, || copied().is_some());
+    let order = copied().unwrap_or_default();
+    rig.case("a copy is made", "true", made.to_string());
+    let mut found = Vec::new();
+    let mut rig = rig.restarted(|instance| {
+        let stopped = instance.stop().unwrap();
+        // Nothing goes on beside the copy, which would be lost.
+        let again = stopped.setup().cli(&["migrate"]).unwrap();
+        let told = stopped.setup().cli(&["doctor"]).unwrap().stdout;
+        found.push(("a start", "Some(1)", format!("{:?}", again.code)));
+        found.push(("it names the way back", "true", again.stderr.contains(&order).to_string()));
+        found.push(("the doctor names it", "true", told.contains(&order).to_string()));
+        assert!(Command::new("sh").args(["-c", &order]).status().unwrap().success(), "{order}");
+        stopped.start().unwrap()
+    });
+    found.into_iter().for_each(|(case, expected, got)| rig.case(case, expected, got));
+    rig.goes_on();
+    rig.finish()
+}
+
+/// What stands between two texts, after the last one of the first.
+fn between(text: &str, from: &str, to: &str) -> Option<String> {
+    Some(text.rsplit_once(from)?.1.split_once(to)?.0.to_owned())
+}
+
+/// Nobody asks for what is on the page, and it is found.
+fn damaged_at_rest(_: &str) -> Vec<Case> {
+    let rig = start();
+    let path = file(&rig.instance, "powernode.db");
+    let backup = rig.instance.setup().directory().join("backup");
+    let backup = backup.to_str().unwrap().to_owned();
+    let said = rig.instance.cli(&["backup", "create", "--to", &backup]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let mut rig = rig.restarted(|instance| {
+        let stopped = instance.stop().unwrap();
+        overwrite_notes(&path);
+        stopped.start_without_waiting().unwrap()
+    });
+    let found = within(SOON, || rig.ready() == "503 the database is damaged");
+    rig.case("the damage is found", "true", found.to_string());
+    let write = rig.write();
+    rig.case("a write", UNAVAILABLE, write);
+    let answer = rig.instance.anonymous().get("/readyz").unwrap().json();
+    rig.case("the fault", "damaged", answer["fault"].as_str().unwrap_or_default());
+    let way_back = answer["way_back"].as_str().unwrap_or_default();
+    let named = way_back.contains("powernode backup restore DIR --force");
+    rig.case("/readyz names the way back", "true", named.to_string());
+    let told = rig.instance.cli(&["doctor"]).unwrap().stdout;
+    let named = told.contains("backup restore BACKUP --force");
+    rig.case("the doctor names it", "true", named.to_string());
+    let mut rig = rig.restarted(|instance| {
+        let stopped = instance.stop().unwrap();
+        let said = stopped.setup().cli(&["backup", "restore", &backup, "--force"]).unwrap();
+        assert_eq!(said.code, Some(0), "{said:?}");
+        stopped.start().unwrap()
+    });
+    rig.goes_on();
+    rig.finish()
+}
+
+#[derive(diesel::QueryableByName)]
+struct Page {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    root: i32,
+}
+
+/// Writes nonsense over the first page of the notes.
+fn overwrite_notes(path: &Path) {
+    let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    let sql = "SELECT rootpage AS root FROM sqlite_master WHERE name = 'fixture_000_notes'";
+    let Page { root } = diesel::sql_query(sql).get_result(&mut connection).unwrap();
+    drop(connection);
+    let at = u64::try_from(root - 1).unwrap() * 4096;
+    File::options().write(true).open(path).unwrap().write_all_at(&[0xa5; 4096], at).unwrap();
+}
+
+fn not_writable(_: &str) -> Vec<Case> {
+    let rig = start();
+    let path = file(&rig.instance, "powernode.db");
+    let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    let mut said = None;
+    let mut rig = rig.restarted(|instance| {
+        let stopped = instance.stop().unwrap();
+        mode(0o400);
+        said = Some(stopped.setup().cli(&["migrate"]).unwrap());
+        mode(0o600);
+        stopped.start().unwrap()
+    });
+    let said = said.unwrap();
+    rig.case("a start", "Some(1)", format!("{:?}", said.code));
+    let named = said.stderr.contains(&format!("`{}` may not be written", path.display()));
+    rig.case("it names the file", "true", named.to_string());
+    rig.goes_on();
+    rig.finish()
 }

@@ -29,6 +29,11 @@ fn files() -> Vec<Fault> {
             fs::remove_file(it.data("powernode.db"))?;
             Ok(it)
         }),
+        mended("database.rescued", |it| {
+            let path = it.data("powernode.db");
+            fs::rename(&path, it.data("powernode.db.rescued"))?;
+            Ok(it)
+        }),
         mended("database.directory_missing", |mut it| {
             // No platform ran with that database.
             fs::remove_file(it.data("last_start.json"))?;

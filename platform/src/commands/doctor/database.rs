@@ -11,7 +11,10 @@ use super::{
 use crate::{
     boot::{self, Core},
     config::Settings,
-    db::inspect::{self, Ailment},
+    db::{
+        inspect::{self, Ailment},
+        rescue,
+    },
     migrator::{MigrationError, Migrator},
     registry::report,
 };
@@ -56,12 +59,23 @@ fn hostless(url: &str) -> String {
 fn file(settings: &Settings, runs: bool, findings: &mut Findings) -> Option<()> {
     let path = &settings.database.path;
     let subject = path.display();
+    let restore = findings.powernode("backup restore BACKUP --force");
     let backup = || {
         Fix::by_hand(format!(
-            "stop the platform, keep {0}, and put the last backup in its place: cp BACKUP {0}",
+            "stop the platform, keep {}, and put the last backup in its place: {restore}",
             quoted(path)
         ))
     };
+    // The platform that had the file open made it when the name was gone.
+    if let Some(copy) = rescue::copy(path) {
+        let message = rescue::Unreturned::new(path, copy.clone()).to_string();
+        let fix = match rescue::order(path, &copy) {
+            order if runs => Fix::by_hand(format!("stop the platform, then: {order}")),
+            order => Fix::run(order),
+        };
+        findings.error("database.rescued", &subject, message, fix);
+        return None;
+    }
     if !path.exists() {
         let directory =
             path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));

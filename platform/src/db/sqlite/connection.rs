@@ -188,6 +188,13 @@ impl Connection {
         touched
     }
 
+    /// Writes a whole copy of the database to the file `to`, out of what is open here.
+    pub(super) fn copy_to(&mut self, to: &str) -> Result<(), DbError> {
+        self.raw.authorizer().set_host(true);
+        let copied = self.raw.copy_to(to);
+        copied.map_err(db_error)
+    }
+
     /// A failure in the interface's words; what it says of the database's health is noted.
     fn failed(&self, failure: Failure) -> DbError {
         let fault = fault_of(&failure, self.role);

@@ -25,6 +25,8 @@ pub(super) fn fault_of(failure: &Failure, role: Role) -> Option<Fault> {
     match error.code & 0xff {
         _ if is_full(error) => Some(Fault::Full),
         ffi::SQLITE_IOERR if READ_ONLY.contains(&error.errno) => Some(Fault::ReadOnly),
+        // A virtual table says so of what is its own.
+        ffi::SQLITE_CORRUPT if error.code == ffi::SQLITE_CORRUPT_VTAB => None,
         ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => Some(Fault::Damaged(error.message.clone())),
         ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN => Some(Fault::Io(error.message.clone())),
         // A reader's may not write in any case.
@@ -74,6 +76,7 @@ fn raw_error(error: &RawError) -> DbError {
             kind::DENIED
         }
         (_, ffi::SQLITE_TOOBIG | ffi::SQLITE_NOMEM) => kind::TOO_LARGE,
+        (ffi::SQLITE_CORRUPT_VTAB, _) => kind::OTHER,
         (
             _,
             ffi::SQLITE_NOTADB | ffi::SQLITE_CORRUPT | ffi::SQLITE_CANTOPEN | ffi::SQLITE_IOERR,
@@ -125,6 +128,23 @@ mod tests {
             error.constraint.as_ref().map(|text| text.as_str()).into_option(),
             Some("positive")
         );
+    }
+
+    #[track_caller]
+    fn check_fault(code: i32, errno: i32, expected: Option<Fault>) {
+        let error = RawError { code, errno, message: "x".to_owned() };
+        assert_eq!(fault_of(&Failure::Sqlite(error), Role::Writer), expected);
+    }
+
+    #[test]
+    fn faults_of_the_database_are_told_from_the_statements_own() {
+        check_fault(ffi::SQLITE_BUSY, 0, Some(Fault::Locked));
+        check_fault(ffi::SQLITE_LOCKED, 0, None);
+        check_fault(ffi::SQLITE_IOERR_WRITE, 30, Some(Fault::ReadOnly));
+        check_fault(ffi::SQLITE_IOERR_READ, 5, Some(Fault::Io("x".to_owned())));
+        check_fault(ffi::SQLITE_CORRUPT_INDEX, 0, Some(Fault::Damaged("x".to_owned())));
+        check_fault(ffi::SQLITE_CORRUPT_VTAB, 0, None);
+        check_fault(ffi::SQLITE_CONSTRAINT, 0, None);
     }
 
     #[test]

@@ -9,11 +9,12 @@ use crate::db::health::Fault;
 /// Device and number of a file: what a path may stop to lead to.
 type Identity = (u64, u64);
 
-/// The database's file, and its log.
+/// The database's file, its log, and the log's index.
 #[derive(Debug)]
 pub(super) struct Files {
     main: File,
     log: File,
+    index: File,
 }
 
 #[derive(Debug)]
@@ -30,6 +31,7 @@ impl Files {
         Self {
             main: file(path.to_owned(), "the database's file"),
             log: file(format!("{path}-wal"), "the database's log (`-wal`)"),
+            index: file(format!("{path}-shm"), "the index of the database's log (`-shm`)"),
         }
     }
 
@@ -42,7 +44,7 @@ impl Files {
         self.main.look()
     }
 
-    /// Looks whether both are those that were there at the first look, which comes when connections are open that
+    /// Looks whether all are those that were there at the first look, which comes when connections are open that
     /// stay so: the last one that is closed takes the log with it.
     ///
     /// # Errors
@@ -50,7 +52,8 @@ impl Files {
     /// [`Fault::Gone`], [`Fault::Io`].
     pub(super) fn look(&self) -> Result<(), Fault> {
         self.main.look()?;
-        self.log.look()
+        self.log.look()?;
+        self.index.look()
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 
 use diesel::{Connection as _, SqliteConnection};
 use libsqlite3_sys as ffi;
-use powernode_abi::Param;
+use powernode_abi::{Param, data::tag};
 
 use super::authorizer::{Authorizer, Question};
 use crate::db::rows::{Rows, TooLarge};
@@ -158,6 +158,21 @@ impl Raw {
             kept.insert(text, statement);
         }
         answer
+    }
+
+    /// Writes a whole copy of the database, as this connection sees it, to the file `to`, which is not there yet.
+    pub(super) fn copy_to(&mut self, to: &str) -> Result<(), Failure> {
+        // The copy is attached while it is written; nothing else ever is.
+        self.limit_attached(1);
+        let path = Param { tag: tag::TEXT, null: 0, num: 0, bytes: to.as_bytes().into() };
+        let copied = self.run(&"".into(), "VACUUM INTO ?", &[path], false, None);
+        self.limit_attached(0);
+        copied.map(drop)
+    }
+
+    fn limit_attached(&self, most: c_int) {
+        // SAFETY: the connection is open as long as `self`.
+        unsafe { ffi::sqlite3_limit(self.open.db.as_ptr(), ffi::SQLITE_LIMIT_ATTACHED, most) };
     }
 
     /// Runs the statements of a script, one after the other.
