@@ -8,6 +8,7 @@ pub mod copy;
 mod engine;
 pub mod epoch;
 mod health;
+mod holder;
 pub mod inspect;
 mod job;
 mod owners;

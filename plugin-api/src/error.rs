@@ -235,7 +235,9 @@ impl From<DieselError> for Error {
 impl From<RunError> for Error {
     fn from(error: RunError) -> Self {
         match error {
-            RunError::Pool(text) => Self { cause: Some(text.into()), ..Self::busy() },
+            RunError::Pool(text) | RunError::Cancelled(text) => {
+                Self { cause: Some(text.into()), ..Self::busy() }
+            }
             RunError::Full(text) => Self { cause: Some(text.into()), ..Self::unusable() },
             RunError::Database(error) => error.into(),
             error => Self::internal(error),

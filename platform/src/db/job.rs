@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -23,6 +23,7 @@ use tokio::{
 
 use super::{
     Principal,
+    holder::Holder,
     within::{Function, Functions},
 };
 
@@ -51,6 +52,8 @@ pub(crate) struct Control {
     functions: Arc<Functions>,
     called: Mutex<Vec<Arc<dyn Function>>>,
     cancelled: AtomicBool,
+    /// Why, where it was not the caller who gave up.
+    reason: OnceLock<String>,
     stop: Mutex<Option<Box<dyn FnMut() + Send>>>,
 }
 
@@ -89,7 +92,26 @@ impl Control {
 
     /// Answers an error if the caller gave up.
     pub(crate) fn check(&self) -> Result<(), DbError> {
-        if self.is_cancelled() { Err(given_up()) } else { Ok(()) }
+        match self.interrupted() {
+            Some(interrupted) => Err(interrupted),
+            None if self.is_cancelled() => Err(given_up()),
+            None => Ok(()),
+        }
+    }
+
+    /// Why it was cancelled, where it was not the caller who gave up.
+    fn interrupted(&self) -> Option<DbError> {
+        self.reason.get().map(|reason| DbError::new(kind::CANCELLED, reason.clone()))
+    }
+
+    /// Takes the job for cancelled, for this reason; answers whether it was not before.
+    pub(super) fn cancel(&self, reason: String) -> bool {
+        let first = !self.cancelled.swap(true, Ordering::AcqRel);
+        if first {
+            // Nobody else sets it.
+            let _ = self.reason.set(reason);
+        }
+        first
     }
 
     /// Until [`Control::disarm`], `stop` stops a statement that runs.
@@ -103,7 +125,7 @@ impl Control {
     }
 
     /// Stops what runs; answers whether there was something to stop.
-    fn stop(&self) -> bool {
+    pub(super) fn stop(&self) -> bool {
         let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
         stop.as_mut().map(|stop| stop()).is_some()
     }
@@ -123,6 +145,7 @@ pub(crate) struct Executor {
     turns: Turns,
     acquire_timeout: Duration,
     functions: Arc<Functions>,
+    holder: Arc<Holder>,
 }
 
 /// How many jobs run at once, and of whom.
@@ -134,6 +157,8 @@ pub(crate) enum Turns {
         readers: Arc<Semaphore>,
         /// At most so many.
         writers: Arc<Semaphore>,
+        /// One extension at most writes, or waits for those that write: the core waits for no more than that one.
+        extensions: Arc<Semaphore>,
     },
     /// Some for the core, which waits for nobody else; the others for all extensions, a part of them for each.
     Shared {
@@ -155,7 +180,11 @@ impl Turns {
     /// At most `readers` and `writers` jobs.
     pub(crate) fn split(readers: usize, writers: usize) -> Self {
         let semaphore = |count| Arc::new(Semaphore::new(count));
-        Self::Split { readers: semaphore(readers), writers: semaphore(writers) }
+        Self::Split {
+            readers: semaphore(readers),
+            writers: semaphore(writers),
+            extensions: semaphore(writers),
+        }
     }
 
     /// At most `most` jobs, and `each` of one extension or of the core, which has as many to itself.
@@ -173,7 +202,7 @@ impl Turns {
     /// How many jobs may run at once.
     pub(crate) fn most(&self) -> usize {
         match self {
-            Self::Split { readers, writers } => {
+            Self::Split { readers, writers, .. } => {
                 readers.available_permits() + writers.available_permits()
             }
             Self::Shared { core, extensions, .. } => {
@@ -188,7 +217,13 @@ impl Turns {
             Self::Split { readers, .. } if reads => {
                 [Some((Arc::clone(readers), String::new())), None]
             }
-            Self::Split { writers, .. } => [Some((Arc::clone(writers), String::new())), None],
+            Self::Split { writers, .. } if principal.is_core() => {
+                [Some((Arc::clone(writers), String::new())), None]
+            }
+            Self::Split { writers, extensions, .. } => [
+                Some((Arc::clone(extensions), String::new())),
+                Some((Arc::clone(writers), String::new())),
+            ],
             Self::Shared { core, .. } if principal.is_core() => {
                 [Some((Arc::clone(core), ": the core's are all in use".to_owned())), None]
             }
@@ -217,7 +252,8 @@ impl Executor {
             .thread_name("powernode-db")
             .enable_time()
             .build()?;
-        Ok(Self { runtime: Some(runtime), turns, acquire_timeout, functions: Arc::default() })
+        let (functions, holder) = Default::default();
+        Ok(Self { runtime: Some(runtime), turns, acquire_timeout, functions, holder })
     }
 
     /// What jobs of extensions may call.
@@ -242,8 +278,12 @@ impl Executor {
         };
         let timeout = self.acquire_timeout;
         let functions = Arc::clone(&self.functions);
+        // Where one connection writes, it is known who has it.
+        let writes = matches!(self.turns, Turns::Split { .. }) && mode != mode::READ;
+        let holder = writes.then(|| Arc::clone(&self.holder));
         PFuture::new(async move {
-            let permits = match wait_all(&runtime, turns, timeout).await {
+            let waits = holder.as_ref().filter(|_| principal.is_core());
+            let permits = match wait_all(&runtime, turns, timeout, waits).await {
                 Ok(permits) => permits,
                 Err(error) => return RResult::RErr(error),
             };
@@ -252,13 +292,17 @@ impl Executor {
                 Caller { control: Arc::clone(&control), runtime: runtime.clone(), waits: true };
             let ended = runtime
                 .spawn_blocking(move || {
+                    let holder = holder.filter(|_| !principal.is_core());
+                    let holding = holder.map(|it| it.hold(&principal, &control));
                     let answer = catch_unwind(AssertUnwindSafe(|| {
-                        driver.run(&principal, mode, &mut job, &control)?;
+                        let ran = driver.run(&principal, mode, &mut job, &control);
+                        ran.map_err(|error| control.interrupted().unwrap_or(error))?;
                         control.committed();
                         Ok(())
                     }));
                     control.disarm();
                     drop(job);
+                    drop(holding);
                     drop(permits);
                     answer.unwrap_or_else(|payload| {
                         Err(DbError::new(kind::PANICKED, panic_text(payload)))
@@ -291,20 +335,23 @@ async fn wait_all(
     runtime: &Handle,
     turns: [Option<Turn>; 2],
     timeout: Duration,
+    holder: Option<&Arc<Holder>>,
 ) -> Result<[Option<OwnedSemaphorePermit>; 2], DbError> {
     let begun = Instant::now();
     let mut permits = [None, None];
     for (permit, turn) in permits.iter_mut().zip(turns) {
         let Some((semaphore, whose)) = turn else { continue };
         let left = timeout.saturating_sub(begun.elapsed());
-        *permit = Some(wait(runtime, semaphore, left).await.map_err(|closed| match closed {
-            true => DbError::new(kind::CLOSED, "the database is closed"),
-            false => {
-                let waited = timeout.as_secs_f32();
-                let text = format!("no database connection became free within {waited} s{whose}");
-                DbError::new(kind::POOL, text)
-            }
-        })?);
+        *permit =
+            Some(wait(runtime, semaphore, left, holder).await.map_err(|closed| match closed {
+                true => DbError::new(kind::CLOSED, "the database is closed"),
+                false => {
+                    let waited = timeout.as_secs_f32();
+                    let text =
+                        format!("no database connection became free within {waited} s{whose}");
+                    DbError::new(kind::POOL, text)
+                }
+            })?);
     }
     Ok(permits)
 }
@@ -314,10 +361,12 @@ async fn wait(
     runtime: &Handle,
     semaphore: Arc<Semaphore>,
     timeout: Duration,
+    holder: Option<&Arc<Holder>>,
 ) -> Result<OwnedSemaphorePermit, bool> {
     if let Ok(permit) = Arc::clone(&semaphore).try_acquire_owned() {
         return Ok(permit);
     }
+    let _waiting = holder.map(|it| it.wait(runtime));
     let turn = {
         let _entered = runtime.enter();
         tokio::time::timeout(timeout, semaphore.acquire_owned())

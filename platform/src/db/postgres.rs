@@ -170,10 +170,21 @@ impl Postgres {
                 fresh = true;
                 self.open_for(principal)
             });
-            let mut lease = lease.map_err(|error| unreachable(error, own.then_some(principal)))?;
+            let mut lease = lease.map_err(|error| {
+                // One role that is not let in says nothing of the server.
+                let role = Some(principal).filter(|_| own && errors::is_of_role(&error));
+                let error = unreachable(error, role);
+                if role.is_none() {
+                    self.note(&error);
+                }
+                error
+            })?;
             match begin(&mut lease) {
                 Err(error) if error.kind == kind::CLOSED && !fresh => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.note(&error);
+                    return Err(error);
+                }
                 Ok(()) => return Ok(lease),
             }
         }
@@ -203,8 +214,8 @@ impl Driver for Postgres {
         control: &Control,
     ) -> Result<(), DbError> {
         control.check()?;
-        let begun = self.begun(principal, |connection| connection.begin_job(principal, mode));
-        let mut connection = begun.inspect_err(|error| self.note(error))?;
+        let mut connection =
+            self.begun(principal, |connection| connection.begin_job(principal, mode))?;
         let ended = connection.run_job(principal, mode, job, &self.owners, control);
         match connection.take_fault() {
             Some(fault) => self.health.found(fault),
@@ -225,9 +236,9 @@ impl Driver for Postgres {
             connection.roll_back_all();
             touched
         });
-        match answer {
-            Ok(_) => self.health.works(),
-            Err(error) => self.note(&error),
+        // What fails is noted where it fails.
+        if answer.is_ok() {
+            self.health.works();
         }
     }
 }

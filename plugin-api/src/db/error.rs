@@ -96,7 +96,7 @@ impl From<RunError> for Error {
     fn from(error: RunError) -> Self {
         let kind = match &error {
             RunError::Database(_) => DatabaseErrorKind::Unknown,
-            RunError::Pool(_) => DatabaseErrorKind::UnableToSendCommand,
+            RunError::Pool(_) | RunError::Cancelled(_) => DatabaseErrorKind::UnableToSendCommand,
             RunError::ReadOnly(_) => DatabaseErrorKind::ReadOnlyTransaction,
             _ => DatabaseErrorKind::Unknown,
         };
@@ -118,7 +118,8 @@ pub(super) fn statement_error(error: DbError) -> Error {
         kind::READ_ONLY => DatabaseErrorKind::ReadOnlyTransaction,
         // diesel has no word for a full disk; nothing can be written through the connection either.
         kind::CLOSED | kind::FULL => DatabaseErrorKind::ClosedConnection,
-        kind::POOL => DatabaseErrorKind::UnableToSendCommand,
+        // It was not to blame: others waited, or it took too long.
+        kind::POOL | kind::CANCELLED => DatabaseErrorKind::UnableToSendCommand,
         _ => DatabaseErrorKind::Unknown,
     };
     Error::DatabaseError(kind, Box::new(Information(error)))

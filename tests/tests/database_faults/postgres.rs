@@ -16,6 +16,7 @@ pub(crate) const FAULTS: &[Fault] = &[
     ("postgresql replaced by its standby", promoted),
     ("postgresql out of connections", crowded),
     ("postgresql that stands still", still),
+    ("postgresql that lets one login role not in", shut_out),
     ("postgresql with a table that others hold", held),
 ];
 
@@ -138,6 +139,37 @@ fn still(_: &str) -> Vec<Case> {
     let heard = Heard { write: "504 DEADLINE_EXCEEDED", ..UNREACHABLE };
     let signal = |name: &str| cluster.signal(name).unwrap();
     rig.passes(heard, |_| signal("STOP"), || signal("CONT"))
+}
+
+fn shut_out(_: &str) -> Vec<Case> {
+    let Some(cluster) = own(&[]) else { return Vec::new() };
+    let database = cluster.database().unwrap();
+    let mut rig = Rig::new(on(&database).start().unwrap());
+    let mut other = cluster.guest(&database).unwrap();
+    let mut alter = |how: &str| {
+        let roles = "SELECT rolname FROM pg_roles WHERE rolname LIKE '%fixture_000'";
+        let each = format!(
+            "DO $$ DECLARE r text; BEGIN FOR r IN {roles} LOOP EXECUTE format('ALTER ROLE %I {how}', r); \
+             PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = r; END LOOP; END $$; SELECT count(*) FROM ({roles}) r;"
+        );
+        other.say(&each).unwrap();
+    };
+    alter("NOLOGIN");
+    // The first may still meet the connection that was ended.
+    rig.write();
+    let write = rig.write();
+    rig.case("a write", "503 DATABASE_UNAVAILABLE", write);
+    // One extension's role is not the database: all others work.
+    let ready = rig.ready();
+    rig.case("/readyz", "200", ready);
+    let tokens = rig.instance.operator().get("/api/v1/admin/tokens").unwrap().status;
+    rig.case("the core", "200", tokens.to_string());
+    let log = rig.instance.log();
+    let named = log.contains("does not let the login role of extension `fixture-000` in");
+    rig.case("the log names the role", "true", named.to_string());
+    alter("LOGIN");
+    rig.goes_on();
+    rig.finish()
 }
 
 fn held(_: &str) -> Vec<Case> {

@@ -70,7 +70,21 @@ pub(super) fn confined(
     error
 }
 
-/// Says why no connection was opened, as the operator or as an extension's role.
+/// Whether the server lets this one role not in, and others may be.
+pub(super) fn is_of_role(error: &Unopened) -> bool {
+    const REFUSALS: [&str; 4] = [
+        "authentication failed",
+        "no pg_hba.conf entry",
+        "is not permitted to log in",
+        "too many connections for role",
+    ];
+    let Unopened::Server(error) = error else { return false };
+    let text = error.to_string();
+    let is_gone = text.contains("role \"") && text.contains("does not exist");
+    is_gone || REFUSALS.iter().any(|it| text.contains(it))
+}
+
+/// Says why no connection was opened, as the operator or as an extension's role that is not let in.
 pub(super) fn unreachable(error: Unopened, role: Option<&Principal>) -> DbError {
     let text = match error {
         Unopened::Server(error) => error.to_string(),
@@ -81,15 +95,14 @@ pub(super) fn unreachable(error: Unopened, role: Option<&Principal>) -> DbError 
         let text = format!("the database server has no connection left: {}", text.trim_end());
         return DbError::new(kind::POOL, text);
     }
-    let refused =
-        says(&["authentication failed", "no pg_hba.conf entry", "is not permitted to log in"]);
     let text = text.trim_end();
-    match role.filter(|_| refused) {
+    match role {
         Some(principal) => DbError::new(
             kind::CLOSED,
             format!(
-                "the database does not let the login role of {} in: {text}; let such roles in in pg_hba.conf, as \
-                 the role of `database.url` is, or set `database.confinement` to `search_path`, which is weaker",
+                "the database does not let the login role of {} in: {text}; where it was dropped, the next start makes \
+                 it anew; else let such roles in in pg_hba.conf, as the role of `database.url` is, or set \
+                 `database.confinement` to `search_path`, which is weaker",
                 principal.described()
             ),
         ),

@@ -446,3 +446,47 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("tokenizer", "SELECT fts3_tokenizer('simple')"),
     ("explain", "EXPLAIN QUERY PLAN SELECT title FROM blog_posts"),
 ];
+
+#[test]
+fn the_core_waits_for_an_extension_that_writes_without_end_for_seconds_at_most() {
+    const ENDLESS: &str = "INSERT INTO shop_items (name) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+        SELECT 'tea ' || i FROM n";
+    let fixture = Fixture::new();
+    let (shop, engine) = (fixture.shop(), fixture.engine.clone());
+    let (begun, begins) = std::sync::mpsc::channel();
+    let runaway = std::thread::spawn(move || {
+        run(&shop, mode::TRANSACTION, move |conn| {
+            execute(conn, ADD).unwrap();
+            begun.send(()).unwrap();
+            u32::from(execute(conn, ENDLESS).is_err())
+        })
+    });
+    begins.recv().unwrap();
+    // Another of the extension's does not come between.
+    let (shop, later) =
+        (fixture.shop(), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
+    let done = later.clone();
+    let next = std::thread::spawn(move || {
+        run(&shop, mode::TRANSACTION, move |conn| {
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+            execute(conn, "INSERT INTO shop_items (name) VALUES ('coffee')").unwrap();
+            outcome::OK
+        })
+    });
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let waited = std::time::Instant::now();
+    run(&engine.core_object(), mode::WRITE, move |conn| {
+        assert!(
+            !later.load(std::sync::atomic::Ordering::SeqCst),
+            "the extension's next went first"
+        );
+        u32::from(execute(conn, "UPDATE core_accounts SET name = 'two'").is_err())
+    })
+    .unwrap();
+    assert!(waited.elapsed() < std::time::Duration::from_secs(4), "{:?}", waited.elapsed());
+    let interrupted = runaway.join().unwrap().unwrap_err();
+    assert_eq!(interrupted.kind, kind::CANCELLED, "{interrupted}");
+    assert!(interrupted.message.contains("while the platform waited"), "{interrupted}");
+    next.join().unwrap().unwrap();
+    check_count(&fixture, 1);
+}
