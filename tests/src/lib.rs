@@ -14,3 +14,4 @@ pub mod raw;
 pub mod report;
 pub mod setup;
 pub mod skipped;
+pub mod smtp;

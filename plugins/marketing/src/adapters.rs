@@ -19,12 +19,26 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
     /// Asks the platform whether the tokens are good.
     fn check<'a>(&'a self, tokens: &'a Tokens) -> Reply<'a, ()>;
 
+    /// Posts; the same key again is the same post.
+    fn post<'a>(&'a self, tokens: &'a Tokens, message: Message<'a>) -> Reply<'a, String>;
+
     /// Exchanges the refresh token for new tokens.
     fn refresh<'a>(&'a self, tokens: &'a Tokens, now: DateTime<Utc>) -> Reply<'a, Renewed>;
 }
 
 /// What a platform answers, later.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
+
+/// What is posted. The answer is what the platform calls the post.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// For platforms that tell a second time by a key.
+    pub key: &'a str,
+    pub text: &'a str,
+    pub media: &'a [String],
+    /// Empty where there is none.
+    pub link: &'a str,
+}
 
 /// New tokens.
 #[derive(Debug)]

@@ -7,6 +7,8 @@ pub mod campaigns;
 pub mod contents;
 pub mod email_lists;
 mod rows;
+pub mod sendings;
 pub mod social_accounts;
 pub mod subscribers;
 pub mod subscriptions;
+pub mod tracking;

@@ -8,6 +8,8 @@
 
 mod adapters;
 mod controllers;
+mod jobs;
+mod mail;
 mod models;
 mod permissions;
 mod routes;
@@ -17,18 +19,24 @@ mod services;
 
 use powernode_plugin_api::{db::MigrationDef, prelude::*};
 
-use self::adapters::Adapters;
+use self::{adapters::Adapters, mail::Mail};
 
 /// The extension; it keeps nothing between two requests.
 #[derive(Debug)]
 pub struct Marketing {
     /// How social platforms are spoken to.
     adapters: Adapters,
+    /// What e-mail is sent with, if any.
+    mail: Option<Mail>,
 }
 
 impl Extension for Marketing {
     fn new(host: &Host) -> Result<Self> {
-        Ok(Self { adapters: Adapters::new(&host.settings().config()?) })
+        let settings = host.settings();
+        Ok(Self {
+            adapters: Adapters::new(&settings.config()?),
+            mail: Mail::new(&settings.config()?)?,
+        })
     }
 
     fn routes(routes: &mut Routes<Self>) {
@@ -43,7 +51,12 @@ impl Extension for Marketing {
             "2026-02-04-000000_calendar",
             "2026-02-05-000000_social_accounts",
             "2026-02-06-000000_metrics",
+            "2026-03-10-000000_sending",
         ]
+    }
+
+    fn jobs(jobs: &mut Jobs<Self>) {
+        jobs::add(jobs);
     }
 
     fn seeds(seeds: &mut Seeds) {

@@ -10,13 +10,22 @@ pub mod email;
 pub mod email_list;
 pub mod metric;
 mod recurrence;
+pub mod sending;
 pub mod social_account;
 pub mod step;
 pub mod subscriber;
-mod tokens;
+pub mod tokens;
 
 pub use self::{
-    actor::Actor, calendar_entry::Entry, campaign::Campaign, channel::Channel, content::Content,
-    email_list::EmailList, social_account::SocialAccount, step::Step, subscriber::Subscriber,
+    actor::Actor,
+    calendar_entry::Entry,
+    campaign::Campaign,
+    channel::Channel,
+    content::Content,
+    email_list::EmailList,
+    sending::{Letter, Post, Sending},
+    social_account::SocialAccount,
+    step::Step,
+    subscriber::Subscriber,
     tokens::Tokens,
 };

@@ -12,6 +12,7 @@ pub const SOCIAL_READ: &str = "marketing.social.read";
 pub const SOCIAL_MANAGE: &str = "marketing.social.manage";
 pub const ANALYTICS_READ: &str = "marketing.analytics.read";
 pub const ANALYTICS_MANAGE: &str = "marketing.analytics.manage";
+pub const MAIL_MANAGE: &str = "marketing.mail.manage";
 
 #[cfg(test)]
 mod tests {
@@ -36,6 +37,7 @@ mod tests {
             SOCIAL_MANAGE,
             ANALYTICS_READ,
             ANALYTICS_MANAGE,
+            MAIL_MANAGE,
         ];
         assert_eq!(defined, asked);
     }

@@ -9,15 +9,17 @@ use crate::{
         campaigns::{self, Campaigns},
         contents,
         email_lists::{self, EmailLists},
+        sendings,
         social_accounts::{self, SocialAccounts},
         subscribers,
         subscriptions::{self, CONFIRM, UNSUBSCRIBE},
+        tracking,
     },
     models::{Campaign, Entry, calendar_entry, campaign, content, subscriber},
     permissions::{
         ANALYTICS_MANAGE, ANALYTICS_READ, CALENDAR_MANAGE, CALENDAR_READ, CAMPAIGNS_EXECUTE,
         CAMPAIGNS_MANAGE, CAMPAIGNS_READ, CONTENT_APPROVE, EMAIL_LISTS_MANAGE, EMAIL_LISTS_READ,
-        SOCIAL_MANAGE,
+        MAIL_MANAGE, SOCIAL_MANAGE,
     },
 };
 
@@ -32,6 +34,46 @@ pub fn mount(routes: &mut Routes<Marketing>) {
     mount_calendar(routes);
     mount_social_accounts(routes);
     mount_analytics(routes);
+    mount_sendings(routes);
+    mount_tracking(routes);
+}
+
+fn mount_sendings(routes: &mut Routes<Marketing>) {
+    routes
+        .get("campaigns/{id}/sendings", sendings::list)
+        .permission(CAMPAIGNS_READ)
+        .summary("Show how far a campaign is");
+    routes
+        .get("campaigns/{id}/deliveries", sendings::deliveries)
+        .permission(CAMPAIGNS_READ)
+        .summary("List the e-mails of a campaign");
+    routes
+        .get("campaigns/{id}/posts", sendings::posts)
+        .permission(CAMPAIGNS_READ)
+        .summary("List the posts of a campaign");
+    routes
+        .get("calendar/{id}/publications", sendings::publications)
+        .permission(CALENDAR_READ)
+        .summary("List the days on which an entry came out");
+    routes
+        .post("deliveries/notices", sendings::enter_notices)
+        .permission(EMAIL_LISTS_MANAGE)
+        .summary("Enter e-mails that came back or were called spam");
+    routes
+        .put("mail/password", sendings::set_password)
+        .permission(MAIL_MANAGE)
+        .summary("Set the password of the mail server");
+}
+
+fn mount_tracking(routes: &mut Routes<Marketing>) {
+    routes
+        .get("track/{link}/open", tracking::open)
+        .signed(tracking::OPEN)
+        .summary("Note that an e-mail was opened");
+    routes
+        .get("track/{link}/click", tracking::click)
+        .signed(tracking::CLICK)
+        .summary("Note that a link was followed, and follow it");
 }
 
 fn mount_campaigns(routes: &mut Routes<Marketing>) {
@@ -48,8 +90,13 @@ fn mount_campaigns(routes: &mut Routes<Marketing>) {
         .post("campaigns/{id}/schedule", campaigns::schedule)
         .permission(CAMPAIGNS_EXECUTE)
         .summary("Set the time at which a campaign starts");
+    for verb in ["execute", "launch"] {
+        routes
+            .post(&format!("campaigns/{{id}}/{verb}"), campaigns::execute)
+            .permission(CAMPAIGNS_EXECUTE)
+            .summary("Start a campaign, and send what is approved");
+    }
     for (verb, permission, step, summary) in [
-        ("execute", CAMPAIGNS_EXECUTE, &campaign::EXECUTE, "Start a campaign"),
         ("pause", CAMPAIGNS_EXECUTE, &campaign::PAUSE, "Pause a campaign"),
         ("resume", CAMPAIGNS_EXECUTE, &campaign::RESUME, "Resume a campaign"),
         ("complete", CAMPAIGNS_EXECUTE, &campaign::COMPLETE, "End a campaign"),

@@ -179,6 +179,101 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_sendings (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        marketing_campaign_id -> Uuid,
+        occasion -> Text,
+        state -> Text,
+        reached -> Text,
+        batches -> Integer,
+        created_at -> Timestamptz,
+        completed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_deliveries (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        marketing_campaign_id -> Uuid,
+        marketing_sending_id -> Uuid,
+        marketing_campaign_content_id -> Nullable<Uuid>,
+        marketing_email_subscriber_id -> Uuid,
+        email -> Text,
+        batch -> Integer,
+        state -> Text,
+        attempts -> Integer,
+        answer -> Text,
+        created_at -> Timestamptz,
+        claimed_at -> Nullable<Timestamptz>,
+        sent_at -> Nullable<Timestamptz>,
+        opened_at -> Nullable<Timestamptz>,
+        clicked_at -> Nullable<Timestamptz>,
+        bounced_at -> Nullable<Timestamptz>,
+        complained_at -> Nullable<Timestamptz>,
+        unsubscribed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_tracked_links (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        marketing_campaign_id -> Uuid,
+        url -> Text,
+    }
+}
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_social_posts (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        marketing_campaign_id -> Uuid,
+        marketing_sending_id -> Uuid,
+        marketing_campaign_content_id -> Uuid,
+        marketing_social_account_id -> Uuid,
+        state -> Text,
+        attempts -> Integer,
+        answer -> Text,
+        created_at -> Timestamptz,
+        posted_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_calendar_publications (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        marketing_calendar_entry_id -> Uuid,
+        occurs_on -> Date,
+        outcome -> Text,
+        published_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use powernode_plugin_api::db::sql_types::*;
+
+    marketing_email_confirmations (marketing_email_subscriber_id) {
+        marketing_email_subscriber_id -> Uuid,
+        account_id -> Uuid,
+        asked -> Integer,
+        asked_at -> Timestamptz,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     marketing_email_lists,
     marketing_campaign_email_lists,
@@ -188,6 +283,8 @@ diesel::joinable!(marketing_campaign_email_lists -> marketing_email_lists (marke
 diesel::joinable!(marketing_email_subscribers -> marketing_email_lists (marketing_email_list_id));
 diesel::allow_tables_to_appear_in_same_query!(marketing_email_bounces, marketing_email_subscribers,);
 diesel::allow_tables_to_appear_in_same_query!(marketing_campaigns, marketing_campaign_metrics);
+diesel::allow_tables_to_appear_in_same_query!(marketing_campaigns, marketing_sendings);
+diesel::joinable!(marketing_sendings -> marketing_campaigns (marketing_campaign_id));
 diesel::joinable!(marketing_campaign_metrics -> marketing_campaigns (marketing_campaign_id));
 diesel::allow_columns_to_appear_in_same_group_by_clause!(
     marketing_campaigns::name,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Adapter, Refusal, Renewed, Reply};
+use super::{Adapter, Message, Refusal, Renewed, Reply};
 use crate::models::Tokens;
 
 /// Takes each token, but one that begins with `expired` or `refused`.
@@ -17,6 +17,16 @@ impl Adapter for DryRun {
 
     fn check<'a>(&'a self, tokens: &'a Tokens) -> Reply<'a, ()> {
         Box::pin(async move { judged(tokens.access()) })
+    }
+
+    fn post<'a>(&'a self, tokens: &'a Tokens, message: Message<'a>) -> Reply<'a, String> {
+        Box::pin(async move {
+            judged(tokens.access())?;
+            let Message { key, text, media, link } = message;
+            let (letters, pictures) = (text.chars().count(), media.len());
+            tracing::info!(key, letters, pictures, link, "would be posted");
+            Ok(format!("dry-run-{key}"))
+        })
     }
 
     fn refresh<'a>(&'a self, tokens: &'a Tokens, now: DateTime<Utc>) -> Reply<'a, Renewed> {

@@ -8,7 +8,10 @@ use crate::{
         Actor, Entry, Step,
         calendar_entry::{ChangeEntry, NewEntry, Occurrence, Status},
     },
-    services::calendar::{self, Filter, Planned},
+    services::{
+        calendar::{self, Filter, Planned},
+        publications,
+    },
 };
 
 /// `GET /calendar`.
@@ -49,7 +52,11 @@ pub async fn update(
     Body(change): Body<ChangeEntry>,
 ) -> Result<Json<Entry>> {
     let actor = Actor::of(&call)?;
-    call.db().transaction(move |conn| calendar::change(conn, actor, id, change)).await.map(Json)
+    let job = move |conn: &mut _| {
+        let entry = calendar::change(conn, actor, id, change)?;
+        publications::plan(conn, &entry, actor.now).map(|()| entry)
+    };
+    call.db().transaction(job).await.map(Json)
 }
 
 /// `DELETE /calendar/{id}`.
@@ -66,5 +73,9 @@ pub async fn take(
     step: &'static Step<Status>,
 ) -> Result<Json<Entry>> {
     let actor = Actor::of(&call)?;
-    call.db().transaction(move |conn| calendar::take(conn, actor, id, step)).await.map(Json)
+    let job = move |conn: &mut _| {
+        let entry = calendar::take(conn, actor, id, step)?;
+        publications::plan(conn, &entry, actor.now).map(|()| entry)
+    };
+    call.db().transaction(job).await.map(Json)
 }

@@ -12,7 +12,10 @@ use crate::{
         campaign::{ChangeCampaign, NewCampaign, Status},
     },
     permissions,
-    services::campaigns::{self, Filter, Statistics},
+    services::{
+        campaigns::{self, Filter, Statistics},
+        sendings,
+    },
 };
 
 /// `/campaigns`.
@@ -69,6 +72,16 @@ pub async fn take(
 ) -> Result<Json<Campaign>> {
     let actor = Actor::of(&call)?;
     call.db().transaction(move |conn| campaigns::take(conn, actor, id, step)).await.map(Json)
+}
+
+/// `POST /campaigns/{id}/execute` and `/launch`: starts it, and what is approved goes out.
+pub async fn execute(
+    call: Call<Marketing>,
+    Path(id): Path<Id<Campaign>>,
+) -> Result<Json<Campaign>> {
+    let (actor, has_mail) = (Actor::of(&call)?, call.extension().mail.is_some());
+    let job = move |conn: &mut _| sendings::execute(conn, actor, id, has_mail);
+    call.db().transaction(job).await.map(Json)
 }
 
 /// When a campaign starts.

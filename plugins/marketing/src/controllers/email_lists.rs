@@ -11,6 +11,7 @@ use crate::{
     },
     permissions,
     services::{
+        confirmations,
         email_lists::{self, Filter},
         import::{self, Imported},
         list_statistics::{self, ListStatistics, Period},
@@ -80,5 +81,13 @@ pub async fn import(
     Rows(rows): Rows,
 ) -> Result<Json<Imported>> {
     let actor = Actor::of(&call)?;
-    call.db().transaction(move |conn| import::import(conn, actor, list, rows)).await.map(Json)
+    let has_mail = call.extension().mail.is_some();
+    let job = move |conn: &mut _| {
+        let imported = import::import(conn, actor, list, rows)?;
+        if has_mail {
+            confirmations::ask_new(conn, actor, list)?;
+        }
+        Ok::<_, Error>(imported)
+    };
+    call.db().transaction(job).await.map(Json)
 }

@@ -11,7 +11,10 @@ use crate::{
         Actor, EmailList, Step, Subscriber,
         subscriber::{ChangeSubscriber, CountedSubscriber, NewSubscriber, Status},
     },
-    services::subscribers::{self, Filter},
+    services::{
+        confirmations,
+        subscribers::{self, Filter},
+    },
 };
 
 /// A list and one of its subscribers, in the path.
@@ -44,7 +47,15 @@ pub async fn add(
     Body(new): Body<NewSubscriber>,
 ) -> Result<Created<CountedSubscriber>> {
     let actor = Actor::of(&call)?;
-    call.db().transaction(move |conn| subscribers::add(conn, actor, list, new)).await.map(Created)
+    let has_mail = call.extension().mail.is_some();
+    let job = move |conn: &mut _| {
+        let added = subscribers::add(conn, actor, list, new)?;
+        if has_mail {
+            confirmations::ask(conn, std::slice::from_ref(&added.subscriber), actor.now)?;
+        }
+        Ok::<_, Error>(added)
+    };
+    call.db().transaction(job).await.map(Created)
 }
 
 /// `PATCH` and `PUT /email_lists/{id}/subscribers/{subscriber_id}`.

@@ -192,6 +192,11 @@ impl Entry {
         Ok(rule.days(start, from, to).take(most).collect())
     }
 
+    /// When it is due on one of its days: at its time, or with the day, in UTC.
+    pub fn moment(&self, day: NaiveDate) -> DateTime<Utc> {
+        day.and_time(self.scheduled_time.unwrap_or_default()).and_utc()
+    }
+
     fn validate(&mut self) -> Result<()> {
         let days = NaiveDate::from_ymd_opt(1970, 1, 1)..=NaiveDate::from_ymd_opt(9999, 12, 31);
         let mut checks = Checks::new();

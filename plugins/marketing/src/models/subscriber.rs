@@ -32,16 +32,20 @@ text_enum! {
         Unsubscribed = "unsubscribed",
         Bounced = "bounced",
         Complained = "complained",
+        /// Nobody confirmed it.
+        Expired = "expired",
     }
 }
 
-use Status::{Bounced, Complained, Pending, Subscribed, Unsubscribed};
+use Status::{Bounced, Complained, Expired, Pending, Subscribed, Unsubscribed};
 
 /// The owner of the address wants the e-mails.
 pub const CONFIRM: Step<Status> = Step { from: &[Pending], to: Subscribed, done: "confirmed" };
 /// The owner of the address wants no more of them.
 pub const UNSUBSCRIBE: Step<Status> =
     Step { from: &[Pending, Subscribed], to: Unsubscribed, done: "unsubscribed" };
+/// Nobody confirmed it, although they were asked again.
+pub const EXPIRE: Step<Status> = Step { from: &[Pending], to: Expired, done: "given up" };
 /// The address cannot be reached.
 pub const BOUNCE: Step<Status> =
     Step { from: &[Pending, Subscribed], to: Bounced, done: "marked as bounced" };
@@ -192,7 +196,7 @@ impl Subscriber {
         match self.status {
             Subscribed => self.subscribed_at = Some(now),
             Unsubscribed => self.unsubscribed_at = Some(now),
-            Pending | Bounced | Complained => {}
+            Pending | Bounced | Complained | Expired => {}
         }
         self.updated_at = now;
         Ok(())
@@ -201,7 +205,7 @@ impl Subscriber {
     /// Takes a step for the owner of the address, and answers whether that changed anything: a link may be followed
     /// twice, and where nothing is sent any more, whoever wants nothing has what they want.
     pub fn follow(&mut self, step: &Step<Status>, now: DateTime<Utc>) -> Result<bool> {
-        let ends = step.to == Unsubscribed && matches!(self.status, Bounced | Complained);
+        let ends = step.to == Unsubscribed && matches!(self.status, Bounced | Complained | Expired);
         if self.status == step.to || ends {
             return Ok(false);
         }

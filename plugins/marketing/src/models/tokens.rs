@@ -10,6 +10,11 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 pub struct Token(String);
 
 impl Token {
+    /// What was sent, to be kept.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// From 1 to 4,096 characters without white space.
     pub fn is_valid(&self) -> bool {
         (1..=4_096).contains(&self.0.len()) && !self.0.contains(char::is_whitespace)

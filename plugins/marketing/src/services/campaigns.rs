@@ -12,8 +12,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{contents, search::anywhere, slug};
+use super::{contents, search::anywhere, sendings, slug};
 use crate::{
+    jobs::sweep_at,
     models::{
         Actor, Campaign, Step,
         campaign::{CAMPAIGN, CampaignType, ChangeCampaign, NewCampaign, SCHEDULE, Status},
@@ -127,7 +128,13 @@ pub fn take(
 ) -> Result<Campaign> {
     let mut campaign = hold(conn, actor.account, id)?;
     campaign.take(step, actor.now)?;
-    save(conn, campaign)
+    let campaign = save(conn, campaign)?;
+    match step.done {
+        "resumed" => sendings::resume(conn, id)?,
+        "completed" => sendings::end(conn, id, actor.now)?,
+        _ => {}
+    }
+    Ok(campaign)
 }
 
 /// Sets the time at which a campaign starts.
@@ -143,6 +150,7 @@ pub fn schedule(
     checks.require(at > actor.now, "scheduled_at", "must be in the future");
     checks.finish()?;
     campaign.scheduled_at = Some(at);
+    sweep_at(conn, at)?;
     save(conn, campaign)
 }
 

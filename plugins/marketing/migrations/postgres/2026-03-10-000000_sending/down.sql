@@ -1,0 +1,10 @@
+DROP INDEX marketing_social_accounts_expiry;
+DROP INDEX marketing_calendar_entries_due;
+DROP INDEX marketing_campaigns_due;
+DROP INDEX marketing_email_subscribers_email;
+DROP TABLE marketing_email_confirmations;
+DROP TABLE marketing_calendar_publications;
+DROP TABLE marketing_social_posts;
+DROP TABLE marketing_tracked_links;
+DROP TABLE marketing_deliveries;
+DROP TABLE marketing_sendings;
