@@ -26,6 +26,7 @@ pub fn add(jobs: &mut Jobs<Marketing>) {
     jobs.add("prepare", prepare::prepare).timeout(long);
     // One at a time, so that the rate holds; what people wait for goes by another queue.
     jobs.add("send", send::send).queue("mail").concurrency_of_all(1).timeout(long);
+    jobs.add("send_again", send::send_again);
     jobs.add("post", post::post).attempts(10);
     jobs.add("confirm", confirm::confirm).queue("letters");
     jobs.add("notify", notify::notify).attempts(5);

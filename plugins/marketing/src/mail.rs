@@ -36,6 +36,7 @@ pub struct Settings {
     batch_size: Option<u16>,
     emails_per_second: Option<u32>,
     confirm_reminder_seconds: Option<u32>,
+    retry_seconds: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -82,6 +83,8 @@ pub struct Mail {
     pub gap: Duration,
     /// Between two requests to confirm.
     pub reminder: TimeDelta,
+    /// Until an address is tried again that the mail server did not take.
+    pub retry: TimeDelta,
 }
 
 impl Mail {
@@ -124,6 +127,7 @@ impl Mail {
             reminder: TimeDelta::seconds(
                 settings.confirm_reminder_seconds.unwrap_or(172_800).into(),
             ),
+            retry: TimeDelta::seconds(settings.retry_seconds.unwrap_or(900).into()),
         }))
     }
 

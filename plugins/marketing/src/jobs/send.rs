@@ -21,6 +21,13 @@ const ONE: Duration = Duration::from_secs(180);
 /// Until somebody approved the new words.
 const UNAPPROVED: Duration = Duration::from_secs(60);
 
+/// Asks for a batch once more.
+pub async fn send_again(job: Job<Marketing>, args: SendBatch) -> Result<Outcome> {
+    let again = move |conn: &mut _| enqueue(conn, sendings::batch_job(args.sending, args.batch));
+    job.db().transaction(again).await?;
+    Ok(Outcome::Done)
+}
+
 /// One e-mail after the other, each claimed before it is spoken about.
 pub async fn send(job: Job<Marketing>, args: SendBatch) -> Result<Outcome> {
     let Some(mail) = job.extension().mail.clone() else {
@@ -80,8 +87,13 @@ async fn run(
                 return Ok(Outcome::Done);
             }
             Claim::Through { later } => {
-                let pause = Duration::from_secs(30 << job.attempt().min(8));
-                return Ok(Outcome::retry_in(pause, format!("{later} e-mails have to wait")));
+                tracing::info!(
+                    later,
+                    "e-mails that the mail server did not take at once have to wait"
+                );
+                let again = sendings::again_job(args, runtime.now() + mail.retry);
+                job.db().transaction(move |conn| enqueue(conn, again)).await?;
+                return Ok(Outcome::Done);
             }
         };
         after = Some(letter.id.uuid());

@@ -65,10 +65,16 @@ pub fn prepare_job(sending: Uuid) -> NewJob {
     NewJob::new("prepare", &Prepare { sending }).serial(format!("prepare/{sending}"))
 }
 
-/// The job that sends a batch; never two of one batch at a time, so that a letter which is spoken about is not taken
-/// for one that a crash left behind.
+/// The job that sends a batch; never two of one sending at a time, so that a letter which is spoken about is not taken
+/// for one that a crash left behind, and a crash leaves one of them at most.
 pub fn batch_job(sending: Uuid, batch: i32) -> NewJob {
-    NewJob::new("send", &SendBatch { sending, batch }).serial(format!("send/{sending}/{batch}"))
+    NewJob::new("send", &SendBatch { sending, batch }).serial(format!("send/{sending}"))
+}
+
+/// The job that asks for a batch again, after a while: in it wait those whom the mail server did not take at once. It
+/// holds nobody up meanwhile.
+pub fn again_job(args: SendBatch, at: DateTime<Utc>) -> NewJob {
+    NewJob::new("send_again", &args).at(at)
 }
 
 /// Starts a campaign, by hand or by its time.
