@@ -65,7 +65,8 @@ pub enum Tls {
     #[default]
     Starttls,
     /// From the first byte.
-    Tls,
+    #[serde(rename = "tls")]
+    Wrapped,
     /// Never: for a server on the same machine.
     None,
 }

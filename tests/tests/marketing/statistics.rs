@@ -36,7 +36,7 @@ fn a_lists_subscribers_are_counted_by_status_and_by_day() -> Result<()> {
 
         let found = it.get(&statistics);
         let by_status = json!({
-            "pending": 1, "subscribed": 2, "unsubscribed": 1, "bounced": 1, "complained": 1,
+            "pending": 1, "subscribed": 2, "unsubscribed": 1, "bounced": 1, "complained": 1, "expired": 0,
         });
         assert_eq!((&found["total"], &found["by_status"]), (&json!(6), &by_status));
         let rates = json!({

@@ -48,7 +48,7 @@ pub async fn confirm(job: Job<Marketing>, args: Confirm) -> Result<Outcome> {
     let say = move || {
         let said = carrier.connect(password.as_deref()).and_then(|mut connection| {
             let verdict = connection.send(&number, &from, &to, &letter);
-            connection.close();
+            let _ = connection.close();
             verdict
         });
         Ok(said)

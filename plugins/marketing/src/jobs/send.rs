@@ -41,7 +41,7 @@ pub async fn send(job: Job<Marketing>, args: SendBatch) -> Result<Outcome> {
     let mut connection = None;
     let ended = run(&job, args, &mail, &batch, &mut connection, password).await;
     if let Some(connection) = connection {
-        job.host().runtime().blocking(move || Ok(connection.close())).await?;
+        job.host().runtime().blocking(move || connection.close()).await?;
     }
     ended
 }

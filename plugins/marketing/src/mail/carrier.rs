@@ -67,15 +67,15 @@ impl Smtp {
     fn connect(&self, password: Option<&str>) -> Result<SmtpConnection, SmtpError> {
         let parameters = match self.tls {
             Tls::None => None,
-            Tls::Starttls | Tls::Tls => Some(TlsParameters::new(self.host.clone())?),
+            Tls::Starttls | Tls::Wrapped => Some(TlsParameters::new(self.host.clone())?),
         };
         let port = self.port.unwrap_or(match self.tls {
             Tls::None => 25,
             Tls::Starttls => 587,
-            Tls::Tls => 465,
+            Tls::Wrapped => 465,
         });
         let hello = ClientId::default();
-        let wrapped = parameters.as_ref().filter(|_| self.tls == Tls::Tls);
+        let wrapped = parameters.as_ref().filter(|_| self.tls == Tls::Wrapped);
         let address = (self.host.as_str(), port);
         let mut connection =
             SmtpConnection::connect(address, Some(PATIENCE), &hello, wrapped, None)?;
@@ -124,11 +124,12 @@ impl Connection {
     }
 
     /// Ends the conversation.
-    pub fn close(self) {
+    pub fn close(self) -> powernode_plugin_api::Result<()> {
         if let Self::Smtp(mut connection) = self {
             // Whatever the server says to that, nothing follows from it.
             let _ = connection.quit();
         }
+        Ok(())
     }
 }
 

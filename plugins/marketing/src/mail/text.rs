@@ -182,7 +182,7 @@ mod tests {
         check(
             "see https://a.b/?x=1&y=2, or\nhttp://",
             "https://a.b/?x=1&y=2",
-            "<p>see <a href=\"L19\">https://a.b/?x=1&amp;y=2</a>, or<br>\nhttp://</p>\n",
+            "<p>see <a href=\"L20\">https://a.b/?x=1&amp;y=2</a>, or<br>\nhttp://</p>\n",
         );
         check(
             "<a HREF = 'https://a.b/?x=1&amp;y'>x</a><a href=\"mailto:a@b\">m</a><a href=\"x",
