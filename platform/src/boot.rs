@@ -42,6 +42,7 @@ pub mod extensions;
 pub mod jobs;
 pub mod key;
 pub mod lock;
+pub mod nodes;
 pub mod look;
 pub mod serve;
 pub mod wait;
@@ -80,6 +81,12 @@ pub enum BootError {
     /// The flags.
     #[error("cannot read the flags")]
     Flags(#[from] FlagError),
+    /// The database does not take this process for one that serves it.
+    #[error("cannot tell the database's other nodes of this one: {0}")]
+    Nodes(powernode_abi::DbError),
+    /// The system starts no thread.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
     /// The core's tables cannot be read.
     #[error("cannot read the core's tables")]
     Core(#[from] RunError),
@@ -299,6 +306,7 @@ impl Facts {
             disabled: &self.disabled,
             quarantined: &self.quarantined,
             permissions: &self.permissions,
+            chosen: settings,
         }
     }
 }

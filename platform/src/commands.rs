@@ -176,8 +176,8 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Ext(ext::Ext::Stage(stage)) if stage.into.is_some() => stage.run(None, output),
         Command::Serve(serve) => serve.run(settings()?, output),
         Command::Worker(worker) => worker.run(&settings()?, output),
-        Command::Migrate(migrate) => migrate.run(&settings()?, output),
-        Command::Seed(seed) => seed.run(&settings()?, output),
+        Command::Migrate(migrate) => beside(settings()?, output, |it, out| migrate.run(it, out)),
+        Command::Seed(seed) => beside(settings()?, output, |it, out| seed.run(it, out)),
         Command::Accounts(accounts) => accounts.run(&settings()?, output),
         Command::Tokens(tokens) => tokens.run(&settings()?, output),
         Command::Ext(ext) => ext.run(&settings()?, output),
@@ -188,9 +188,18 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Schedules(schedules) => schedules.run(&settings()?, output),
         Command::Nodes(nodes) => nodes.run(&settings()?, output),
         Command::Audit(audit) => audit.run(&settings()?, output),
-        Command::Backup(backup) => backup.run(&settings()?, output),
-        Command::Key(key) => key.run(&settings()?, output),
+        Command::Backup(backup) => beside(settings()?, output, |it, out| backup.run(it, out)),
+        Command::Key(key) => beside(settings()?, output, |it, out| key.run(it, out)),
     }
+}
+
+/// Runs what works on the database and the files themselves, and says so.
+fn beside(
+    settings: Settings,
+    output: &Output,
+    run: impl FnOnce(&Settings, &Output) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    run(&settings, &output.clone().from(place::data(&settings)))
 }
 
 impl Global {

@@ -31,7 +31,7 @@ pub use self::{
     settings::{Confinement, DatabaseSettings, Durability},
 };
 pub(crate) use self::{
-    postgres::Channel,
+    postgres::{Channel, Presence},
     principal::REFERABLE,
     session::{Session, refused},
     within::{Function, Twin, Within},

@@ -128,6 +128,10 @@ impl Migrator {
         let mut session = self.session()?;
         locked(&mut *session, |session| {
             let ledger = Ledger::read(session, &source.slug)?;
+            let ran = ledger.entries.len();
+            if let Some(asked) = steps.filter(|it| *it > ran) {
+                return Err(MigrationError::Fewer { slug: source.slug.clone(), ran, asked });
+            }
             let principal = principal(&source.slug);
             let mut undone = Vec::new();
             for entry in ledger.entries.iter().rev().take(steps.unwrap_or(usize::MAX)) {

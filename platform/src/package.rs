@@ -8,6 +8,7 @@
 //! after the check has no effect.
 
 mod activating;
+mod chosen;
 mod dir;
 mod error;
 mod host;
@@ -22,6 +23,7 @@ mod verify;
 
 pub use self::{
     activating::Activating,
+    chosen::{WrongChoice, all_wrong_choices, wrong_choices},
     error::PackageError,
     host::{Glibc, Host},
     image::Image,

@@ -38,6 +38,21 @@ const COMMANDS: &[&[&str]] = &[
     &["flags", "set"],
     &["flags", "enable"],
     &["flags", "disable"],
+    &["jobs"],
+    &["jobs", "list"],
+    &["jobs", "show"],
+    &["jobs", "retry"],
+    &["jobs", "discard"],
+    &["jobs", "cancel"],
+    &["queues"],
+    &["queues", "list"],
+    &["queues", "pause"],
+    &["queues", "resume"],
+    &["queues", "set"],
+    &["schedules"],
+    &["schedules", "list"],
+    &["schedules", "run"],
+    &["nodes"],
     &["audit"],
     &["state"],
     &["state", "list"],
@@ -428,6 +443,114 @@ fn a_command_says_whether_it_asked_the_platform() {
     let (line, offline, kind, same) = asked(stopped.setup());
     assert!(line.starts_with("no platform runs here: worked on the data directory "), "{line}");
     assert_eq!((kind, offline, same), ("data".into(), running, flags), "both say the same");
+}
+
+#[test]
+fn what_works_on_the_files_says_so_also_beside_a_platform() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    let words: [&[&str]; 11] = [
+        &["state", "list"],
+        &["key", "show"],
+        &["key", "adopt"],
+        &["migrate", "status"],
+        &["migrate", "--dry-run"],
+        &["migrate", "--rehearse"],
+        &["seed"],
+        &["config", "show"],
+        &["config", "check"],
+        &["backup", "create", "--to", "first"],
+        &["backup", "verify", "first"],
+    ];
+    let first = |said: &Said| said.stderr.lines().next().unwrap_or_default().to_owned();
+    let instance = setup.start().unwrap();
+    for words in words {
+        let said = instance.cli(words).unwrap();
+        assert!(
+            first(&said).starts_with("beside the running platform: worked on "),
+            "{words:?}: {said:?}"
+        );
+    }
+    let shown = instance.cli(&["config", "show"]).unwrap();
+    assert!(first(&shown).contains("the platform keeps those of its start"), "{shown:?}");
+    let export = instance.cli(&["audit", "export"]).unwrap();
+    assert!(first(&export).starts_with("asked the running platform on "), "{export:?}");
+    let stopped = instance.stop().unwrap();
+    for words in [&["state", "list"][..], &["migrate", "status"], &["config", "check"]] {
+        let said = said(stopped.setup(), words);
+        assert!(
+            first(&said).starts_with("no platform runs here: worked on "),
+            "{words:?}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_there_is_no_success() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    said(&setup, &["migrate"]);
+    for (words, code) in [
+        (&["ext", "release", "nope"][..], 4),
+        (&["seed", "nope"], 4),
+        (&["migrate", "revert", "fixture-000", "--steps", "99"], 2),
+        (&["migrate", "revert", "nope", "--all"], 4),
+    ] {
+        let said = said(&setup, words);
+        assert_eq!(said.code, Some(code), "{words:?}: {said:?}");
+    }
+}
+
+#[test]
+fn an_output_that_is_full_or_gone_is_no_panic() {
+    let setup = Setup::new().unwrap();
+    let into = |words: &[&str], stdout: std::process::Stdio| {
+        let mut command = setup.command();
+        command.args(words).stdout(stdout).stderr(std::process::Stdio::piped());
+        let ended = command.spawn().unwrap().wait_with_output().unwrap();
+        (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+    };
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (code, said) = into(&["config", "show"], full.into());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("No space left on device") && !said.contains("panicked"), "{said}");
+    for words in [&["completions", "zsh"][..], &["config", "reference"], &["man"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (code, said) = into(words, writer.into());
+        assert_eq!(code, Some(0), "{words:?}: {said}");
+        assert!(!said.contains("error"), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn a_setting_that_an_extension_does_not_take_is_named() {
+    let mut manifest = manifest("fixture-000", "1.0.0");
+    manifest["settings"] =
+        serde_json::json!({ "type": "object", "properties": { "most": { "type": "integer" } } });
+    let setup = Setup::new().unwrap();
+    let setup = setup.with_extension(&fixture("faulty").unwrap(), &manifest).unwrap();
+    let wrong = ["--set", "extension.fixture-000.most=many", "--set", "extension.fixtur.x=1"];
+    let told = said(&setup, &[&["config", "check"][..], &wrong].concat());
+    assert_eq!(told.code, Some(3), "{told:?}");
+    for line in [
+        "setting `extension.fixture-000.most` (flag): value is not of type \"integer\"",
+        "no extension `fixtur` is installed; the nearest is `fixture-000`",
+    ] {
+        assert!(told.stdout.contains(line), "{told:?}");
+    }
+    let found = said(&setup, &[&["doctor"][..], &wrong].concat());
+    assert!(found.stdout.contains("extension.fixture-000.most"), "{found:?}");
+    assert!(found.stdout.contains("No signature is looked at"), "{found:?}");
+    let migrated = said(&setup, &[&["migrate"][..], &wrong].concat());
+    assert!(migrated.stdout.contains("`extension.fixture-000.most` (flag)"), "{migrated:?}");
+}
+
+#[test]
+fn a_share_of_a_flag_that_is_on_is_warned_of() {
+    let setup = Setup::new().unwrap().with_fixture().unwrap();
+    said(&setup, &["migrate"]);
+    said(&setup, &["flags", "set", "fixture_000_mode", "on"]);
+    let told = said(&setup, &["flags", "set", "fixture_000_mode", "50%"]);
+    assert!(told.stdout.contains("powernode flags disable fixture_000_mode"), "{told:?}");
 }
 
 #[test]

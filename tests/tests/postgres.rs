@@ -216,3 +216,39 @@ fn refused(database: &str, why: &str) {
     assert!(said.stderr.contains("cannot connect to PostgreSQL at `postgres://…@"), "{said:?}");
     assert!(!said.stderr.contains("of-the-tests"), "{said:?}");
 }
+
+#[test]
+fn what_must_be_alone_is_refused_beside_nodes_elsewhere() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let database = cluster.database().unwrap();
+    let serving = node(&database).start().unwrap();
+    // Another machine's data directory, the same database.
+    let elsewhere = node(&database);
+    let backup = elsewhere.directory().join("backup");
+    let backup = backup.to_str().unwrap();
+    assert_eq!(elsewhere.cli(&["backup", "create", "--to", backup]).unwrap().code, Some(0));
+    let commands: [&[&str]; 4] = [
+        &["migrate", "revert", "fixture-000", "--all"],
+        &["migrate", "purge", "fixture-000", "--yes"],
+        &["backup", "restore", backup, "--force"],
+        &["key", "adopt", "--yes"],
+    ];
+    let process = format!("process {}", serving.id());
+    for words in commands {
+        let said = elsewhere.cli(words).unwrap();
+        assert_eq!(said.code, Some(5), "{words:?}: {said:?}");
+        assert!(
+            said.stderr.contains(&process) && said.stderr.contains("stop them all"),
+            "{words:?}: {said:?}"
+        );
+    }
+    assert_eq!(serving.anonymous().get(OK).unwrap().status, 200);
+    // Its connection is lost and made anew: it is still known.
+    cluster.cut(&database).unwrap();
+    let refused = || elsewhere.cli(commands[1]).is_ok_and(|it| it.code == Some(5));
+    assert!(within(SOON, refused));
+    let stopped = serving.stop().unwrap();
+    let said = elsewhere.cli(&["backup", "restore", backup, "--force"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    drop(stopped);
+}

@@ -14,11 +14,14 @@ use powernode_abi::{HostObject, MigrationDef, plugin::SeedDef};
 
 use super::jobs::{self, Jobs};
 use crate::{
+    config::Settings,
     http::dispatch::Table,
     loader,
     manifest::{Manifest, Refusal, Stage},
     migrator::{ExtensionMigrations, Migrator},
-    package::{Activating, Found, Host, Probe, ProbeVerdict, Store, Verified, scan, verify},
+    package::{
+        Activating, Found, Host, Probe, ProbeVerdict, Store, Verified, scan, verify, wrong_choices,
+    },
     registry::{Contributions, Entry, Faults, LibraryFacts, Mounted, State, register},
     resolver::{self, Reason},
     worker::{Contribution, Crew},
@@ -43,6 +46,8 @@ pub struct LoadSettings<'a> {
     pub quarantined: &'a BTreeMap<String, String>,
     /// Permissions that the core defines.
     pub permissions: &'a BTreeSet<String>,
+    /// What operators chose, for extensions too.
+    pub chosen: &'a Settings,
 }
 
 /// What was found, before any of it runs.
@@ -275,6 +280,12 @@ impl Planned {
         let Some(manifest) = entry.manifest.clone() else {
             return Err(Refusal::new(Stage::Manifest, "lost", "the extension has no manifest"));
         };
+        let wrong: Vec<_> =
+            wrong_choices(&manifest, settings.chosen).iter().map(ToString::to_string).collect();
+        if !wrong.is_empty() {
+            let message = format!("{}; `powernode config check` looks again", wrong.join("; "));
+            return Err(Refusal::new(Stage::Register, "settings_invalid", message));
+        }
         let verified = verify(found, &rooms.host)?;
         entry.state = State::Verified;
         entry.warnings.extend(verified.warnings.iter().cloned());

@@ -1,6 +1,6 @@
 //! Running jobs beside the server, or in a process of its own.
 
-use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::Utc;
 use powernode_abi::JobHandlerDef;
@@ -13,7 +13,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::Booted;
+use super::{Booted, nodes};
 use crate::{
     config::Settings,
     manifest::{Refusal, Stage},
@@ -69,18 +69,9 @@ pub fn start(booted: &Booted, settings: &Settings) -> io::Result<Worker> {
         grace: chosen.grace,
         rescue_after: chosen.rescue_after,
         poll: POLL,
-        host: host(),
+        host: nodes::host(),
     };
     Worker::start(workshop, how)
-}
-
-/// The machine's name, for people.
-fn host() -> String {
-    let named = ["/proc/sys/kernel/hostname", "/etc/hostname"].iter().find_map(|it| {
-        let text = fs::read_to_string(it).ok()?;
-        Some(text.trim().to_owned()).filter(|it| !it.is_empty())
-    });
-    named.unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// The file of the job lock: beside SQLite's database, whatever data directory is used with it.

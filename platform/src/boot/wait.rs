@@ -4,11 +4,29 @@ use std::{net::TcpListener, thread, time::Duration};
 
 use tokio::runtime::Handle;
 
-use super::{BootError, Core};
+use super::{BootError, Core, nodes::Serving};
 use crate::{config::Settings, http::starting::Starting};
 
 /// How often the server is tried again.
 const PACE: Duration = Duration::from_millis(500);
+
+/// The core, and that this process serves its database: no command has that for itself from here on.
+///
+/// # Errors
+///
+/// [`BootError`].
+pub fn serving(
+    settings: &Settings,
+    handle: &Handle,
+    listener: Option<&TcpListener>,
+) -> Result<(Core, Serving), BootError> {
+    let found = core(settings, handle, listener)?;
+    match Serving::begin(&found.engine)? {
+        (serving, false) => Ok((found, serving)),
+        // What the command did, such as putting a backup back, is looked at.
+        (serving, true) => Ok((core(settings, handle, listener)?, serving)),
+    }
+}
 
 /// As [`super::core`], once the database's server is there: until then requests on `listener`, where there is one, are
 /// told so.

@@ -48,6 +48,7 @@ impl Audit {
                 exported(&output, rows, &path)
             }
             Self::Export { to: None } => {
+                output.tell();
                 let mut stdout = BufWriter::new(io::stdout().lock());
                 export(&place, settings, &mut stdout)?;
                 stdout.flush()?;

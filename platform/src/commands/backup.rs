@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{Output, by, exit, exit::Exit, runtime};
 use crate::{
     audit::{self, Entry},
-    boot::{self, lock::DataLock},
+    boot::{self, nodes::Alone},
     config::Settings,
     db::copy,
     migrator::Migrator,
@@ -203,7 +203,7 @@ fn restore(
     dir: &Path,
     force: bool,
 ) -> anyhow::Result<ExitCode> {
-    let _lock = DataLock::take(&settings.data)?;
+    let _lock = Alone::take(settings)?;
     let checked = checked(settings, dir);
     let (manifest, _) = checked.context("the backup is not whole, and nothing was restored")?;
     let database = boot::database(settings);

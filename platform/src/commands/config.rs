@@ -5,8 +5,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Output, exit, exit::Exit, output::table};
-use crate::config::{self, ConfigError, Settings, Sources};
+use super::{Output, exit, exit::Exit, output::table, place};
+use crate::{
+    config::{self, ConfigError, Settings, Sources},
+    package::{WrongChoice, all_wrong_choices},
+};
 
 /// What was chosen, and where.
 #[derive(Debug, Subcommand)]
@@ -28,9 +31,14 @@ pub(super) enum Config {
 impl Config {
     pub(super) fn run(self, sources: Sources, output: &Output) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Check => check(&Settings::salvage(sources).1, output),
+            Self::Check => {
+                let (settings, problems) = Settings::salvage(sources);
+                let wrong = settings.as_ref().map(all_wrong_choices).unwrap_or_default();
+                check(&problems, &wrong, &own(settings.as_ref(), output))
+            }
             Self::Show { key, origin } => {
-                show(&Settings::load(sources)?, key.as_deref(), origin, output)
+                let settings = Settings::load(sources)?;
+                show(&settings, key.as_deref(), origin, &own(Some(&settings), output))
             }
             Self::Reference => {
                 let page = config::reference();
@@ -41,18 +49,31 @@ impl Config {
     }
 }
 
-fn check(problems: &[ConfigError], output: &Output) -> anyhow::Result<ExitCode> {
-    let rows: Vec<_> = problems
-        .iter()
-        .map(|it| json!({ "key": it.key(), "origin": it.origin(), "message": sentence(it) }))
-        .collect();
-    output.answer(&json!({ "sound": problems.is_empty(), "problems": rows }), || {
-        if problems.is_empty() {
+/// Settings are read anew, also beside a platform that was started with others.
+fn own(settings: Option<&Settings>, output: &Output) -> Output {
+    match settings.map(place::data) {
+        Some(source) => output.clone().from(source.read_now()),
+        None => output.clone(),
+    }
+}
+
+fn check(
+    problems: &[ConfigError],
+    wrong: &[WrongChoice],
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
+    let row = |it: &ConfigError| json!({ "key": it.key(), "origin": it.origin(), "message": sentence(it) });
+    let of_extension =
+        |it: &WrongChoice| json!({ "key": it.key, "origin": it.origin, "message": it.to_string() });
+    let rows: Vec<_> = problems.iter().map(row).chain(wrong.iter().map(of_extension)).collect();
+    output.answer(&json!({ "sound": rows.is_empty(), "problems": rows }), || {
+        if rows.is_empty() {
             return "All settings are sound.".to_owned();
         }
-        problems.iter().map(sentence).collect::<Vec<_>>().join("\n")
+        let lines = rows.iter().filter_map(|it| it["message"].as_str());
+        lines.collect::<Vec<_>>().join("\n")
     })?;
-    Ok(if problems.is_empty() { Exit::Done.into() } else { Exit::No.into() })
+    Ok(if rows.is_empty() { Exit::Done.into() } else { Exit::No.into() })
 }
 
 /// The problem with its cause.

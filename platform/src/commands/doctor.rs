@@ -29,6 +29,10 @@ mod process;
 mod records;
 mod settings;
 
+/// What nothing that is found here can say.
+const TRUST: &str = "No signature is looked at: the hash in its manifest is all that ties a library to its vendor, and \
+    whoever may write a manifest may write its hash. Install what you trust.";
+
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// Space that should be free where the data directory is, in MiB.
@@ -54,21 +58,24 @@ impl Doctor {
             self.examine(&settings, &mut findings)?;
         }
         let found = findings.list();
-        output.answer(&json!({ "sound": found.is_empty(), "findings": found }), || {
+        let value = json!({ "sound": found.is_empty(), "findings": found, "trust": TRUST });
+        output.answer(&value, || {
             let mark = |it| match it {
                 Severity::Error => bad("fault"),
                 Severity::Warning => warn("hint"),
             };
-            match found {
+            let said = match found {
                 [] => good("Nothing is wrong."),
                 found => found.iter().map(|it| it.lines(mark)).collect::<Vec<_>>().join("\n\n"),
-            }
+            };
+            format!("{said}\n\n{TRUST}")
         })?;
         Ok(if found.is_empty() { Exit::Done.into() } else { Exit::No.into() })
     }
 
     fn examine(&self, settings: &Settings, findings: &mut Findings) -> anyhow::Result<()> {
         settings::choices(settings, findings);
+        settings::of_extensions(settings, findings);
         process::limits(findings);
         let least_free = self.min_free.saturating_mul(1 << 20);
         let usable = data::directory(settings, least_free, findings);

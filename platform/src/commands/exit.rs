@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use super::client::ClientError;
 use crate::{
     access::{AccountError, TokenError},
-    boot::lock::LockError,
+    boot::{lock::LockError, nodes::NotAlone},
     config::ConfigError,
     gate::FlagError,
+    migrator::MigrationError,
 };
 
 /// How a command ended.
@@ -67,8 +68,14 @@ impl Exit {
         if let Some(Said(exit, _)) = cause.downcast_ref() {
             return Some(*exit);
         }
-        if cause.is::<ConfigError>() {
+        let fewer = matches!(cause.downcast_ref(), Some(MigrationError::Fewer { .. }));
+        if fewer || cause.is::<ConfigError>() {
             return Some(Self::Usage);
+        }
+        if let Some(NotAlone::Nodes(_) | NotAlone::Data(LockError::Taken { .. })) =
+            cause.downcast_ref()
+        {
+            return Some(Self::Conflict);
         }
         if let Some(LockError::Taken { .. }) = cause.downcast_ref() {
             return Some(Self::Conflict);

@@ -198,6 +198,9 @@ impl Ext {
                 let mut value = extensions.release(&slug)?;
                 let allowed = extensions.state(&slug, false)?["changed"] == true;
                 let released = value["released"] == true;
+                if !released && !allowed && extensions.show(&slug)?.is_none() {
+                    return Err(unknown("extension", &slug, "ext list"));
+                }
                 value["allowed"] = allowed.into();
                 value["restart_required"] = (allowed || value["restart_required"] == true).into();
                 let restart = value["restart_required"] == true;

@@ -13,7 +13,7 @@ use super::{
     Output, by,
     client::{Client, segment},
     exit,
-    output::table,
+    output::{table, warn},
     place::{Place, unknown},
     runtime,
 };
@@ -251,6 +251,7 @@ impl Flags {
             Self::Get { name } | Self::Set { name, .. } => name,
             Self::Enable(change) | Self::Disable(change) => change.name,
         };
+        let adds = edit.as_ref().is_some_and(|it| !matches!(it, Edit::Enable | Edit::Disable));
         let flag = match edit {
             Some(edit) => flagged.edit(&name, edit)?,
             None => {
@@ -258,7 +259,17 @@ impl Flags {
                 found.ok_or_else(|| unknown("flag", &name, "flags list"))?
             }
         };
-        output.answer(&flag, || format!("{name}: {}", state(&flag)))?;
+        // A share of a flag that is on for everybody is no share.
+        let hides = adds && flag["gates"]["boolean"] == true;
+        output.answer(&flag, || match hides {
+            true => format!(
+                "{name}: {}\n{}: it was on for everybody before, and stays so: `powernode flags disable {name}` \
+                 takes all of it away, then say this again",
+                state(&flag),
+                warn("warning")
+            ),
+            false => format!("{name}: {}", state(&flag)),
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Output, by, exit::Exit, place, runtime};
+use super::{Output, by, exit::Exit, runtime};
 use crate::{
-    boot::{self, lock::DataLock},
+    boot::{self, nodes::Alone},
     config::Settings,
     services::MasterKey,
 };
@@ -31,10 +31,9 @@ pub(super) enum Key {
 
 impl Key {
     pub(super) fn run(self, settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
-        let output = output.clone().from(place::data(settings));
         match self {
-            Self::Show => show(settings, &output),
-            Self::Adopt { yes } => adopt(settings, &output, yes),
+            Self::Show => show(settings, output),
+            Self::Adopt { yes } => adopt(settings, output, yes),
         }
     }
 }
@@ -64,7 +63,7 @@ fn show(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
 }
 
 fn adopt(settings: &Settings, output: &Output, yes: bool) -> anyhow::Result<ExitCode> {
-    let _lock = yes.then(|| DataLock::take(&settings.data)).transpose()?;
+    let _lock = yes.then(|| Alone::take(settings)).transpose()?;
     let runtime = runtime()?;
     let mut key = boot::key::known(settings)?;
     let core = boot::core(settings, runtime.handle())?;

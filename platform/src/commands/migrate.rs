@@ -12,8 +12,8 @@ use crate::{
     audit::{self, Entry},
     boot::{
         self, Core,
-        lock::DataLock,
         look::{self, Looked},
+        nodes::Alone,
     },
     config::Settings,
     migrator::{Migrator, Status},
@@ -207,7 +207,7 @@ fn revert(
     slug: &str,
     steps: Option<usize>,
 ) -> anyhow::Result<ExitCode> {
-    let _lock = DataLock::take(&settings.data)?;
+    let _lock = Alone::take(settings)?;
     let runtime = runtime()?;
     let place = look::place(settings)?;
     let core = boot::opened(settings)?;
@@ -234,7 +234,7 @@ fn revert(
 }
 
 fn purge(settings: &Settings, output: &Output, slug: &str, yes: bool) -> anyhow::Result<ExitCode> {
-    let lock = yes.then(|| DataLock::take(&settings.data)).transpose()?;
+    let lock = yes.then(|| Alone::take(settings)).transpose()?;
     let runtime = runtime()?;
     let core = boot::core(settings, runtime.handle())?;
     if slug == "core" {

@@ -1,9 +1,13 @@
 //! What a command says: lines for people, or JSON for programs.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where a command speaks")]
+#![expect(clippy::print_stderr, reason = "this is where a command speaks")]
 
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+};
 
+use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -38,27 +42,49 @@ impl Output {
             if let (Some(source), Value::Object(fields)) = (&self.source, &mut value) {
                 fields.insert("source".to_owned(), source.json());
             }
-            println!("{}", serde_json::to_string_pretty(&value)?);
+            say(&serde_json::to_string_pretty(&value)?)
         } else {
-            if let Some(source) = &self.source {
-                eprintln!("{}", paint(std::io::stderr().is_terminal(), DIM, &source.line()));
-            }
-            println!("{}", lines().trim_end());
+            self.tell();
+            say(lines().trim_end())
         }
-        Ok(())
+    }
+
+    /// Tells a person where the answers come from.
+    pub(super) fn tell(&self) {
+        if let Some(source) = self.source.as_ref().filter(|_| !self.json) {
+            eprintln!("{}", paint(std::io::stderr().is_terminal(), DIM, &source.line()));
+        }
     }
 
     /// Says why it failed; on one line each cause.
     pub(super) fn error(&self, error: &anyhow::Error) -> ExitCode {
+        if is_pipe(error) {
+            // Whoever reads has read enough.
+            return Exit::Done.into();
+        }
         let exit = Exit::of(error);
-        if self.json {
-            println!("{}", json!({ "error": format!("{error:#}"), "exit_code": exit.code() }));
-        } else {
+        let value = json!({ "error": format!("{error:#}"), "exit_code": exit.code() });
+        let said = self.json && say(&value.to_string()).is_ok();
+        if !said {
             let word = paint(std::io::stderr().is_terminal(), RED, "error:");
             eprintln!("{word} {error:#}");
         }
         exit.into()
     }
+}
+
+/// Writes lines to the standard output, which may be full, or gone.
+fn say(lines: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{lines}")
+        .and_then(|()| stdout.flush())
+        .context("cannot write to the standard output")
+}
+
+/// Whether nobody reads the standard output any more.
+fn is_pipe(error: &anyhow::Error) -> bool {
+    let broken = |it: &io::Error| it.kind() == io::ErrorKind::BrokenPipe;
+    error.downcast_ref::<io::Error>().is_some_and(broken)
 }
 
 const RED: &str = "\x1b[1;31m";

@@ -61,9 +61,12 @@ impl Place {
     }
 }
 
-/// On the data directory, whether or not a platform runs there.
+/// On the database and the files themselves, whether or not a platform runs there.
 pub(super) fn data(settings: &Settings) -> Source {
-    Source { kind: "data", place: settings.data.display().to_string(), note: None }
+    let place = settings.data.display().to_string();
+    let path = socket::path(&settings.data);
+    let runs = socket::fits(&path).is_ok() && Client::find(&path).is_ok();
+    Source { kind: if runs { "beside" } else { "data" }, place, note: None }
 }
 
 /// What is said of a socket that nobody listens on.
@@ -75,10 +78,20 @@ pub(super) fn stale(path: &Path) -> String {
 }
 
 impl Source {
+    /// Says that what a platform runs with may be other than what is read now.
+    pub(super) fn read_now(self) -> Self {
+        let note = (self.kind == "beside")
+            .then(|| "these are the settings as this command reads them; the platform keeps those of its start".to_owned());
+        Self { note, ..self }
+    }
+
     /// As a line for a person.
     pub(super) fn line(&self) -> String {
         let line = match self.kind {
             "platform" => format!("asked the running platform on {}", self.place),
+            "beside" => {
+                format!("beside the running platform: worked on the data directory {}", self.place)
+            }
             _ => format!("no platform runs here: worked on the data directory {}", self.place),
         };
         match &self.note {

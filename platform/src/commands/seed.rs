@@ -4,10 +4,15 @@ use std::{process::ExitCode, sync::PoisonError};
 
 use clap::{Args, ValueEnum};
 use powernode_abi::{AbiError, plugin::tier};
+use powernode_plugin_api::db::RunError;
 use serde_json::json;
 
-use super::{Output, runtime};
-use crate::{boot, config::Settings};
+use super::{Output, by, place, runtime};
+use crate::{
+    audit::{self, Entry},
+    boot,
+    config::Settings,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Seed {
@@ -33,6 +38,11 @@ impl Seed {
         let runtime = runtime()?;
         let core = boot::core(settings, runtime.handle())?;
         let booted = boot::extensions(core, settings, runtime.handle())?;
+        if let Some(slug) = &self.slug
+            && !booted.registry.entries.iter().any(|it| it.slug == *slug)
+        {
+            return Err(place::unknown("extension", slug, "ext list"));
+        }
         let most = match self.tier {
             Tier::Core => tier::CORE,
             Tier::Baseline => tier::BASELINE,
@@ -46,6 +56,14 @@ impl Seed {
             }
             for seed in seeds.into_iter().filter(|it| it.tier <= most) {
                 let written = runtime.block_on(seed.work.flat());
+                if let Ok(rows @ 1..) = &written {
+                    let subject = format!("extension/{slug}");
+                    let what = json!({ "seed": seed.name.as_str(), "rows": rows });
+                    let entry = Entry::new("extension.seed", subject).with_after(what);
+                    runtime.block_on(booted.core.db.transaction(move |conn| {
+                        audit::append(conn, &by(), entry).map_err(RunError::from)
+                    }))?;
+                }
                 rows.push((slug.clone(), seed.name.to_string(), written));
             }
         }
@@ -61,7 +79,7 @@ impl Seed {
                 })
             })
             .collect();
-        output.answer(&values, || {
+        output.answer(&json!({ "seeds": values }), || {
             let line = |(slug, name, written): &(String, String, Result<_, AbiError>)| match written
             {
                 Err(error) => format!("{slug}: {name}: failed: {error}"),

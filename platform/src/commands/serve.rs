@@ -54,7 +54,7 @@ impl Serve {
         // Held until the process ends: what another platform left there is not touched before.
         let _lock = DataLock::take(&settings.data)?;
         let runtime = super::runtime()?;
-        let core = boot::wait::core(&settings, runtime.handle(), Some(&listener))?;
+        let (core, _serving) = boot::wait::serving(&settings, runtime.handle(), Some(&listener))?;
         let booted = boot::extensions(core, &settings, runtime.handle())?;
         let platform = Arc::new(serve::platform(&booted, &settings, runtime.handle())?);
         let by = By::new("platform", Utc::now());

@@ -23,7 +23,7 @@ impl Worker {
         // Libraries are opened in the data directory: each process has its own.
         let _lock = DataLock::take(&settings.data)?;
         let runtime = super::runtime()?;
-        let core = boot::wait::core(settings, runtime.handle(), None)?;
+        let (core, _serving) = boot::wait::serving(settings, runtime.handle(), None)?;
         let booted = boot::extensions(core, settings, runtime.handle())?;
         let worker = jobs::start(&booted, settings).context("cannot start the threads of jobs")?;
         let process = std::process::id();

@@ -33,6 +33,12 @@ pub enum CopyError {
     /// A statement failed.
     #[error("the database refused")]
     Statement(#[from] diesel::result::Error),
+    /// The role may not make the database that a rehearsal runs on.
+    #[error(
+        "a rehearsal runs on a database of its own, and the role of `database.url` may make none: let it for now \
+         (`ALTER ROLE … CREATEDB`, and `NOCREATEDB` afterwards), or look at the plan alone: `powernode migrate --dry-run`"
+    )]
+    NoRight,
     /// PostgreSQL's server cannot be reached.
     #[error("cannot connect to PostgreSQL: check that it runs, and `database.url`")]
     Server(#[source] diesel::ConnectionError),

@@ -17,7 +17,7 @@ use super::{
     DatabaseSettings, Fault, Function, Health, Principal, Session, Vault,
     job::{Driver, Executor, Turns},
     owners::Owners,
-    postgres::{Channel, Postgres, Refused},
+    postgres::{Channel, Postgres, Presence, Refused},
     rescue,
     sqlite::Sqlite,
 };
@@ -204,6 +204,23 @@ impl Engine {
         match &self.inner.backend {
             Backend::Sqlite(_) => Ok(None),
             Backend::Postgres(postgres) => postgres.channel().map(Some),
+        }
+    }
+
+    /// Says to others that the process of that name serves this database; none while a command has it for itself. On
+    /// SQLite, where the data directory is locked, there is nothing to say.
+    pub(crate) fn attend(&self, name: &str) -> Result<Option<Presence>, DbError> {
+        match &self.inner.backend {
+            Backend::Sqlite(_) => Ok(None),
+            Backend::Postgres(postgres) => postgres.attend(name),
+        }
+    }
+
+    /// Keeps processes from serving this database, or answers the names of those that do.
+    pub(crate) fn alone(&self) -> Result<Result<Option<Presence>, Vec<String>>, DbError> {
+        match &self.inner.backend {
+            Backend::Sqlite(_) => Ok(Ok(None)),
+            Backend::Postgres(postgres) => Ok(postgres.alone()?.map(Some)),
         }
     }
 

@@ -9,6 +9,7 @@ mod channel;
 mod connection;
 mod errors;
 mod pool;
+mod presence;
 mod query;
 mod refusal;
 mod roles;
@@ -32,7 +33,7 @@ use self::{
     roles::Roles,
     session::{CORE, Migrating},
 };
-pub(crate) use self::{channel::Channel, connection::Connection, pool::Lease};
+pub(crate) use self::{channel::Channel, connection::Connection, pool::Lease, presence::Presence};
 use super::{
     Principal,
     health::Health,

@@ -27,6 +27,18 @@ pub enum MigrationError {
         /// What is there now.
         found: String,
     },
+    /// More are to be undone than ran.
+    #[error(
+        "of `{slug}` ran {ran} migrations, and {asked} are to be reverted: nothing was; `--all` reverts all"
+    )]
+    Fewer {
+        /// The extension.
+        slug: String,
+        /// How many ran.
+        ran: usize,
+        /// How many are to be undone.
+        asked: usize,
+    },
     /// A text is missing.
     #[error(
         "migration `{version}_{name}` of `{slug}` has an empty {database}/{file}: each migration brings both directions"

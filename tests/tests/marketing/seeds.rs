@@ -43,7 +43,7 @@ fn a_second_run_changes_nothing() -> Result<()> {
 fn seeded(instance: &Instance, tier: &str) -> Result<Vec<u64>> {
     let said = instance.cli(&["--json", "seed", "--tier", tier])?;
     assert_eq!(said.code, Some(0), "{said:?}");
-    let rows = said.json()?;
+    let rows = said.json()?["seeds"].take();
     let rows = rows.as_array().with_context(|| format!("no list: {said:?}"))?;
     rows.iter().map(|it| it["rows"].as_u64().with_context(|| format!("{it}"))).collect()
 }

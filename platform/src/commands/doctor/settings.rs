@@ -11,6 +11,7 @@ use super::finding::{Findings, Fix, quoted};
 use crate::{
     commands::config::sentence,
     config::{ConfigError, Confinement, Origin, Settings},
+    package::{WrongChoice, all_wrong_choices},
     telemetry,
 };
 
@@ -112,6 +113,15 @@ fn files(settings: &Settings, findings: &mut Findings) {
             ),
             Fix::run(format!("chmod go-r {}", quoted(path))),
         );
+    }
+}
+
+/// What was chosen for extensions that do not take it.
+pub(super) fn of_extensions(settings: &Settings, findings: &mut Findings) {
+    for WrongChoice { key, origin, message } in all_wrong_choices(settings) {
+        let place = origin.map_or_else(String::new, |it| format!(" ({it})"));
+        let fix = Fix::by_hand(findings.powernode("config show --origin"));
+        findings.error("config.extension", &key, format!("{message}{place}"), fix);
     }
 }
 

@@ -200,7 +200,13 @@ const LEFT: &str = "SELECT nspname::text AS name FROM pg_namespace \
 
 /// Makes an empty database on the same server; answers its address.
 pub(super) fn create(url: &str, name: &str) -> Result<String, CopyError> {
-    connect(url)?.batch_execute(&format!("CREATE DATABASE \"{name}\""))?;
+    let made = connect(url)?.batch_execute(&format!("CREATE DATABASE \"{name}\""));
+    made.map_err(|error| {
+        match error.to_string().contains("permission denied to create database") {
+            true => CopyError::NoRight,
+            false => error.into(),
+        }
+    })?;
     let uri = url.starts_with("postgres://") || url.starts_with("postgresql://");
     Ok(match (uri, url.contains('?')) {
         (true, true) => format!("{url}&dbname={name}"),
