@@ -71,7 +71,16 @@ impl Sink {
     ///
     /// No port is free.
     pub fn start() -> Result<Sink> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        Sink::start_on(0)
+    }
+
+    /// Starts one on this port; it ends with this.
+    ///
+    /// # Errors
+    ///
+    /// The port is not free.
+    pub fn start_on(port: u16) -> Result<Sink> {
+        let listener = TcpListener::bind(("127.0.0.1", port))?;
         let port = listener.local_addr()?.port();
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);

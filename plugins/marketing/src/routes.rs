@@ -173,6 +173,10 @@ fn mount_subscribers(routes: &mut Routes<Marketing>) {
         .permission(manage)
         .summary("Make the links that the owner of an address follows");
     routes
+        .post(&format!("{one}/ask"), subscribers::ask)
+        .permission(manage)
+        .summary("Ask the owner of an address to confirm, once more");
+    routes
         .post(&format!("{one}/bounce"), subscribers::bounce)
         .permission(manage)
         .summary("Enter an e-mail that came back");

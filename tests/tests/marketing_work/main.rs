@@ -13,8 +13,12 @@ use powernode_tests::{
 };
 use serde_json::{Value, json};
 
+mod calendar;
 mod campaigns;
+mod confirmations;
 mod crash;
+mod mail;
+mod social;
 
 const BASE: &str = "/api/v1/marketing";
 const FLAG: &str = "/api/v1/admin/extensions/marketing/flag";

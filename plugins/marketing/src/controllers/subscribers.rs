@@ -12,7 +12,7 @@ use crate::{
         subscriber::{ChangeSubscriber, CountedSubscriber, NewSubscriber, Status},
     },
     services::{
-        confirmations,
+        confirmations, sendings,
         subscribers::{self, Filter},
     },
 };
@@ -84,6 +84,19 @@ pub async fn take(
 ) -> Result<Json<CountedSubscriber>> {
     let actor = Actor::of(&call)?;
     let job = move |conn: &mut _| subscribers::take(conn, actor, (list, id), step);
+    call.db().transaction(job).await.map(Json)
+}
+
+/// `POST /email_lists/{id}/subscribers/{subscriber_id}/ask`: asks the owner of the address to confirm, once more.
+pub async fn ask(
+    call: Call<Marketing>,
+    Path(Both(list, id)): Ids,
+) -> Result<Json<CountedSubscriber>> {
+    let actor = Actor::of(&call)?;
+    if call.extension().mail.is_none() {
+        return Err(sendings::no_mailer());
+    }
+    let job = move |conn: &mut _| confirmations::ask_again(conn, actor, (list, id));
     call.db().transaction(job).await.map(Json)
 }
 

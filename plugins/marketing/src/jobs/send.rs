@@ -70,7 +70,10 @@ async fn run(
             let opened = runtime.blocking(move || Ok(carrier.connect(password.as_deref()))).await?;
             match opened {
                 Ok(opened) => *connection = Some(opened),
-                Err(error) => return Ok(Outcome::Retry(error)),
+                Err(error) => {
+                    tracing::warn!(error, "the mail server does not answer: e-mails wait");
+                    return Ok(Outcome::Retry(error));
+                }
             }
         }
         let (now, known) = (runtime.now(), contents.clone());

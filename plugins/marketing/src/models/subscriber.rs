@@ -44,6 +44,9 @@ pub const CONFIRM: Step<Status> = Step { from: &[Pending], to: Subscribed, done:
 /// The owner of the address wants no more of them.
 pub const UNSUBSCRIBE: Step<Status> =
     Step { from: &[Pending, Subscribed], to: Unsubscribed, done: "unsubscribed" };
+/// Begins to wait for a confirmation once more.
+pub const ASK: Step<Status> =
+    Step { from: &[Pending, Expired], to: Pending, done: "asked to confirm" };
 /// Nobody confirmed it, although they were asked again.
 pub const EXPIRE: Step<Status> = Step { from: &[Pending], to: Expired, done: "given up" };
 /// The address cannot be reached.

@@ -6,11 +6,12 @@ use powernode_plugin_api::{db::for_update, prelude::*};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::subscribers as subscribers_service;
 use crate::{
     models::{
         Actor, EmailList, Subscriber,
         sending::said,
-        subscriber::{BOUNCE, Bounce, EXPIRE, Status},
+        subscriber::{self, BOUNCE, Bounce, CountedSubscriber, EXPIRE, Status},
     },
     schema::{
         marketing_email_bounces as bounces, marketing_email_confirmations as confirmations,
@@ -71,6 +72,18 @@ pub fn ask_new(conn: &mut HostConnection, actor: Actor, list: Id<EmailList>) -> 
         .select(Subscriber::as_select())
         .load(conn)?;
     ask(conn, &new, actor.now)
+}
+
+/// Asks the owner of an address once more, from the first round on.
+pub fn ask_again(
+    conn: &mut HostConnection,
+    actor: Actor,
+    ids: (Id<EmailList>, Id<Subscriber>),
+) -> Result<CountedSubscriber> {
+    let counted = subscribers_service::take(conn, actor, ids, &subscriber::ASK)?;
+    diesel::delete(confirmations::table.find(counted.subscriber.id)).execute(conn)?;
+    ask(conn, std::slice::from_ref(&counted.subscriber), actor.now)?;
+    Ok(counted)
 }
 
 /// What a round comes to; the one after the last ends the waiting.

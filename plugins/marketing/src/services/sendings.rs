@@ -105,9 +105,7 @@ pub fn begin(
     let email: Vec<_> = approved.iter().filter(|it| it.channel == Channel::Email).collect();
     let mails = lists > 0 && !email.is_empty();
     if mails && !has_mail {
-        let message =
-            "this installation has nothing to send e-mail with: set extension.marketing.transport";
-        return Err(Error::new(409, "NO_MAILER", message));
+        return Err(no_mailer());
     }
     let sending = Sending::new(campaign, occasion, now);
     let posts = posts::of(conn, &sending, &approved, now)?;
@@ -140,6 +138,13 @@ pub fn begin(
     posts::add(conn, &posts)?;
     enqueue(conn, prepare_job(sending.id.uuid()))?;
     Ok(true)
+}
+
+/// Why nothing is sent by e-mail.
+pub fn no_mailer() -> Error {
+    let message =
+        "this installation has nothing to send e-mail with: set extension.marketing.transport";
+    Error::new(409, "NO_MAILER", message)
 }
 
 /// Writes down the next addresses of a sending, and asks for the batch that they are: in one transaction, so that a

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
+    jobs::sweep_at,
     models::{
         Actor, SocialAccount, Tokens,
         social_account::{Platform, SOCIAL_ACCOUNT, Status},
@@ -72,6 +73,7 @@ pub fn create(conn: &mut HostConnection, social: SocialAccount) -> Result<Social
         .values(&social)
         .execute(conn)
         .map_err(Error::taken("platform_account_id"))?;
+    watch(conn, &social)?;
     Ok(social)
 }
 
@@ -88,9 +90,18 @@ pub fn change(
         .select(SocialAccount::as_select());
     let row: Option<SocialAccount> = for_update(row).get_result(conn).optional()?;
     let mut social = row.ok_or_else(|| Error::not_found(SOCIAL_ACCOUNT))?;
+    let expires_at = social.token_expires_at;
     change(&mut social)?;
     diesel::update(accounts::table.find(id)).set(&social).execute(conn)?;
+    if social.token_expires_at != expires_at {
+        watch(conn, &social)?;
+    }
     Ok(social)
+}
+
+/// Asks for a sweep when the account's token is over.
+fn watch(conn: &mut HostConnection, social: &SocialAccount) -> Result<()> {
+    social.token_expires_at.map_or(Ok(()), |it| sweep_at(conn, it))
 }
 
 /// Deletes a social account.
