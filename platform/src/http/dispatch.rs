@@ -152,7 +152,7 @@ fn permit(
 }
 
 /// Who is at the gate, and who then is let in: of nobody, and of a link that expired, no party.
-type Asking = (Option<Actor>, Result<Party, ApiError>);
+pub(super) type Asking = (Option<Actor>, Result<Party, ApiError>);
 
 /// The bearer of the request's token.
 async fn bearer(request: &HttpRequest, platform: &Platform) -> Asking {
@@ -165,7 +165,12 @@ async fn bearer(request: &HttpRequest, platform: &Platform) -> Asking {
 }
 
 /// Whoever follows a link; its account stands at the gate, also of one that expired.
-fn holder(purpose: &str, mounted: &Mounted, values: &[String], platform: &Platform) -> Asking {
+pub(super) fn holder(
+    purpose: &str,
+    mounted: &Mounted,
+    values: &[String],
+    platform: &Platform,
+) -> Asking {
     let place = mounted.parameters.iter().position(|it| it == LINK);
     let link = place.and_then(|it| values.get(it));
     let opened = match (platform.links.get(mounted.index), link) {

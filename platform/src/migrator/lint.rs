@@ -48,7 +48,7 @@ pub fn lint(migrations: &[MigrationDef], dialect: u32) -> Vec<Finding> {
         let text = plan::up(def, dialect);
         let before = tables.clone();
         for statement in statements(text) {
-            apply(&mut tables, &statement);
+            run(&mut tables, &statement);
         }
         if text.lines().any(|line| line.trim() == CONTRACT) {
             continue;
@@ -72,6 +72,8 @@ type Tables = BTreeMap<String, Columns>;
 struct Column {
     required: bool,
     has_default: bool,
+    /// How often its type was changed.
+    retyped: u32,
 }
 
 /// What stood `before`, and does not stand now.
@@ -88,6 +90,9 @@ fn taken(before: &Tables, after: &Tables) -> Vec<String> {
                 Some(it) if it.required && !column.required => {
                     sentences.push(format!("makes column `{table}.{name}` NOT NULL"));
                 }
+                Some(it) if it.retyped > column.retyped => {
+                    sentences.push(format!("changes the type of column `{table}.{name}`"));
+                }
                 Some(_) => {}
             }
         }
@@ -100,6 +105,29 @@ fn taken(before: &Tables, after: &Tables) -> Vec<String> {
         }
     }
     sentences
+}
+
+/// A statement, or those in the text of a DO: also behind its conditions, and in what it executes as text.
+fn run(tables: &mut Tables, statement: &[Token<'_>]) {
+    if !statement.first().is_some_and(|it| it.is("DO")) {
+        apply(tables, statement);
+        return;
+    }
+    let texts = |tokens: &[Token<'_>]| {
+        tokens.iter().filter_map(Token::text).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for body in texts(statement) {
+        for inner in statements(&body) {
+            for at in 0..inner.len() {
+                apply(tables, inner.get(at..).unwrap_or_default());
+            }
+            for text in texts(&inner) {
+                for executed in statements(&text) {
+                    apply(tables, &executed);
+                }
+            }
+        }
+    }
 }
 
 fn apply(tables: &mut Tables, statement: &[Token<'_>]) -> Option<()> {
@@ -157,6 +185,11 @@ fn alter(tables: &mut Tables, table: &str, action: &[Token<'_>]) -> Option<()> {
     let columns = tables.get_mut(table)?;
     if words.take("ADD") {
         if !words.take("COLUMN") && words.is_constraint() {
+            for name in demanded(words.rest()) {
+                if let Some(column) = columns.get_mut(&name) {
+                    column.required = true;
+                }
+            }
             return None;
         }
         let _ = words.take("IF") && words.take("NOT") && words.take("EXISTS");
@@ -171,6 +204,12 @@ fn alter(tables: &mut Tables, table: &str, action: &[Token<'_>]) -> Option<()> {
     } else if words.take("ALTER") {
         let _ = words.take("COLUMN");
         let column = columns.get_mut(&words.name()?)?;
+        let before = words.at;
+        if words.take("TYPE") || words.take("SET") && words.take("DATA") && words.take("TYPE") {
+            column.retyped += 1;
+            return Some(());
+        }
+        words.at = before;
         let set = words.take("SET");
         let drop = !set && words.take("DROP");
         if words.take("NOT") && words.take("NULL") {
@@ -180,6 +219,18 @@ fn alter(tables: &mut Tables, table: &str, action: &[Token<'_>]) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// The columns that a constraint demands: those of a primary key, and those that a check wants to be NOT NULL.
+fn demanded(constraint: &[Token<'_>]) -> Vec<String> {
+    let key = constraint.windows(2).position(|two| two[0].is("PRIMARY") && two[1].is("KEY"));
+    if let Some(at) = key {
+        let list = constraint.get(at + 2..).unwrap_or_default();
+        let end = list.iter().position(|it| it.is(")")).unwrap_or(list.len());
+        return list.get(..end).unwrap_or_default().iter().filter_map(Token::name).collect();
+    }
+    let demands = |four: &&[Token<'_>]| four[1].is("IS") && four[2].is("NOT") && four[3].is("NULL");
+    constraint.windows(4).filter(demands).filter_map(|four| four[0].name()).collect()
 }
 
 /// The columns of a CREATE TABLE, whose parentheses `tokens` begin with; none for `AS SELECT`.
@@ -216,6 +267,7 @@ fn column(tokens: &[Token<'_>]) -> Option<(String, Column)> {
         Column {
             required: pair("NOT", "NULL") || key,
             has_default: generated || rest.iter().any(|it| it.is("DEFAULT")),
+            retyped: 0,
         },
     ))
 }

@@ -318,6 +318,16 @@ pub(super) const MIGRATIONS: &[Attempt] = &[
     ("extension", PLATFORM, &["CREATE EXTENSION dblink"]),
     ("role", PLATFORM, &["CREATE ROLE hostile_more"]),
     ("superuser", PLATFORM, &["ALTER ROLE CURRENT_USER SUPERUSER"]),
+    (
+        "its own settings by do",
+        PLATFORM,
+        &["DO $$ BEGIN EXECUTE 'ALTER ROLE CURRENT_USER SET statement_timeout = 1'; END $$"],
+    ),
+    (
+        "its own search path by do",
+        OTHER,
+        &["DO $$ BEGIN ALTER ROLE CURRENT_USER SET search_path = fixture_000; END $$"],
+    ),
     ("database", PLATFORM, &["-- powernode: no-transaction\n", "CREATE DATABASE hostile_more"]),
     (
         "system",

@@ -93,6 +93,15 @@ fn a_link_is_as_open_as_its_account_is() -> Result<()> {
         assert_eq!(text(&anyone.get(&bob)["email"]), "bob@example.com");
         let closed = anyone.send(&format!("GET {ann}"), &Value::Null);
         assert_eq!(closed.failure(), "404 EXTENSION_DISABLED");
+        for (path, enabled) in [(&bob, true), (&ann, false)] {
+            let explained =
+                operator.get(&format!("/api/v1/admin/explain?path={BASE}/{path}"))?.data();
+            assert_eq!(explained["enabled"], enabled, "{explained}");
+        }
+        let tampered = bob.replace("subscriptions/", "subscriptions/A");
+        let tampered =
+            operator.get(&format!("/api/v1/admin/explain?path={BASE}/{tampered}"))?.data();
+        assert!(text(&tampered["reason"]).contains("link"), "{tampered}");
         Ok(())
     })
 }

@@ -371,7 +371,9 @@ const FAULTS: &str = "SELECT 'function `' || p.proname || '`: an extension makes
     JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = $1 AND EXISTS (SELECT 1 FROM aclexplode(c.relacl) a WHERE a.grantee <> c.relowner) \
     UNION ALL SELECT 'it gives others rights on what it will make' FROM pg_default_acl d \
-    WHERE d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = session_user AND session_user LIKE 'powernode\\_%')";
+    WHERE d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = session_user AND session_user LIKE 'powernode\\_%') \
+    UNION ALL SELECT 'it changes settings of its login role' FROM pg_db_role_setting s \
+    WHERE s.setrole = (SELECT oid FROM pg_roles WHERE rolname = session_user AND session_user LIKE 'powernode\\_%')";
 
 /// The number of the transaction that is open.
 fn number(connection: &mut Connection) -> Result<String, DbError> {

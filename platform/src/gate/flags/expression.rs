@@ -96,6 +96,11 @@ pub enum BadExpression {
     /// An `All` of nothing is on for everybody, an `Any` for nobody.
     #[error("`{0}` of nothing says nothing: give it a condition")]
     Empty(&'static str),
+    /// No unit of time.
+    #[error(
+        "`{0}` is no unit of a `Duration`: second, minute, hour, day, week, month and year are"
+    )]
+    Unit(String),
     /// Too long.
     #[error("an expression has {LONGEST} bytes at most")]
     Long,
@@ -226,6 +231,11 @@ impl Node {
             };
             return Err(BadExpression::Arguments { function: name, takes, has: arguments.len() });
         }
+        if let (Function::Duration, Some(Node::Text(unit))) = (function, arguments.get(1))
+            && seconds(unit).is_none()
+        {
+            return Err(BadExpression::Unit(unit.chars().take(80).collect()));
+        }
         Ok(Node::Call(function, arguments))
     }
 
@@ -341,22 +351,27 @@ fn call<'a>(function: Function, arguments: &'a [Node], asked: &Asked<'a>) -> Val
         }
         Function::Now => Value::Time(asked.now),
         Function::Time => time(&argument(0).text()).map_or(Value::Nothing, Value::Time),
-        Function::Duration => {
-            let unit = argument(1).text().to_lowercase();
-            let seconds = match unit.strip_suffix('s').unwrap_or(&unit) {
-                "" | "second" => 1.0,
-                "minute" => 60.0,
-                "hour" => 3_600.0,
-                "day" => 86_400.0,
-                "week" => 604_800.0,
-                "month" => 2_629_746.0,
-                "year" => 31_556_952.0,
-                _ => return Value::Nothing,
-            };
-            number(argument(0).number().map(|it| it * seconds))
-        }
+        Function::Duration => match seconds(&argument(1).text()) {
+            Some(seconds) => number(argument(0).number().map(|it| it * seconds)),
+            None => Value::Nothing,
+        },
         Function::FeatureEnabled => Value::Boolean((asked.is_on)(&argument(0).text())),
     }
+}
+
+/// How many seconds a unit of time has.
+fn seconds(unit: &str) -> Option<f64> {
+    let unit = unit.to_lowercase();
+    Some(match unit.strip_suffix('s').unwrap_or(&unit) {
+        "" | "second" => 1.0,
+        "minute" => 60.0,
+        "hour" => 3_600.0,
+        "day" => 86_400.0,
+        "week" => 604_800.0,
+        "month" => 2_629_746.0,
+        "year" => 31_556_952.0,
+        _ => return None,
+    })
 }
 
 /// What is known of who asks.

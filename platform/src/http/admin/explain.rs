@@ -10,10 +10,11 @@ use crate::{
     gate::{Actor, ActorId, Explanation, Gate},
     http::{
         caller::Caller,
-        dispatch::{Missing, left_out},
+        dispatch::{Missing, holder, left_out},
         envelope,
         error::ApiError,
         path, query,
+        request::Party,
         route::{self, Asks, CoreRoute, Facts, Predicate, get},
         state::Platform,
     },
@@ -121,8 +122,18 @@ async fn explain(
             let found = platform.table.load().find(&method, path);
             match found {
                 Ok(found) => {
-                    let gates = gates(&platform, &found.mounted.slug, actor.as_ref()).await?;
-                    return Ok(envelope::ok(Explained::extension(&found.mounted, gates)));
+                    let mounted = &found.mounted;
+                    // Of a signed path the link's account is the actor, as it is where it is asked for.
+                    let (holder, let_in) = match &mounted.mount.operation.identity {
+                        Identity::Signed(purpose) => {
+                            holder(purpose, mounted, &found.values, &platform)
+                        }
+                        _ => (None, Ok(Party::Nobody)),
+                    };
+                    let actor = actor.or(holder);
+                    let gates = gates(&platform, &mounted.slug, actor.as_ref()).await?;
+                    let reason = let_in.err().map(|it| it.to_string());
+                    return Ok(envelope::ok(Explained::extension(mounted, gates, reason)));
                 }
                 Err(missing) => missing,
             }
@@ -168,7 +179,7 @@ impl Explained {
         Self { extension: Some(slug.to_owned()), gates: Some(gates), ..Self::nothing(reason) }
     }
 
-    fn extension(mounted: &Mounted, gates: Explanation) -> Self {
+    fn extension(mounted: &Mounted, gates: Explanation, reason: Option<String>) -> Self {
         let identity = match &mounted.mount.operation.identity {
             Identity::Permission(permission) => Answerer::Permission(permission.clone()),
             Identity::Extension => Answerer::Extension,
@@ -183,7 +194,7 @@ impl Explained {
             enabled: gates.enabled,
             predicate: None,
             gates: Some(gates),
-            reason: None,
+            reason,
         }
     }
 

@@ -52,6 +52,33 @@ fn what_is_taken_away_is_named() {
 }
 
 #[test]
+fn what_is_taken_away_otherwise_is_named_too() {
+    check(
+        "DO $$ BEGIN IF EXISTS (SELECT 1) THEN ALTER TABLE shop_a DROP COLUMN name; END IF;
+         EXECUTE 'DROP TABLE shop_b'; END $$;",
+        expect![[r#"
+            2_next: drops or renames column `shop_a.name`
+            2_next: drops or renames table `shop_b`
+        "#]],
+    );
+    check(
+        "ALTER TABLE shop_a ADD CONSTRAINT shop_n CHECK (name IS NOT NULL) NOT VALID;
+         ALTER TABLE shop_b ADD PRIMARY KEY (id);",
+        expect![[r#"
+            2_next: makes column `shop_a.name` NOT NULL
+            2_next: makes column `shop_b.id` NOT NULL
+        "#]],
+    );
+    check(
+        "ALTER TABLE shop_a ALTER name TYPE BYTEA USING name::bytea, ALTER COLUMN size SET DATA TYPE TEXT;",
+        expect![[r#"
+            2_next: changes the type of column `shop_a.name`
+            2_next: changes the type of column `shop_a.size`
+        "#]],
+    );
+}
+
+#[test]
 fn a_rebuilt_table_is_compared() {
     check(
         "CREATE TABLE shop_new (id INTEGER PRIMARY KEY, name TEXT NOT NULL);

@@ -7,7 +7,9 @@ pub(super) enum Token<'a> {
     Word(&'a str),
     /// A name in quotes, without them.
     Quoted(&'a str),
-    /// A string, a number, whatever is neither name nor symbol.
+    /// A string, without its quotes.
+    Text(&'a str),
+    /// A number, whatever is neither name nor symbol.
     Value,
     /// One character.
     Symbol(char),
@@ -19,15 +21,20 @@ impl Token<'_> {
         match self {
             Self::Word(it) => it.eq_ignore_ascii_case(word),
             Self::Symbol(it) => word.chars().eq([*it]),
-            Self::Quoted(_) | Self::Value => false,
+            Self::Quoted(_) | Self::Text(_) | Self::Value => false,
         }
+    }
+
+    /// It as a string.
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
     }
 
     /// It as a name, in small letters.
     pub(super) fn name(&self) -> Option<String> {
         match self {
             Self::Word(it) | Self::Quoted(it) => Some(it.to_ascii_lowercase()),
-            Self::Value | Self::Symbol(_) => None,
+            Self::Text(_) | Self::Value | Self::Symbol(_) => None,
         }
     }
 }
@@ -47,7 +54,11 @@ fn tokens(sql: &str) -> Vec<Token<'_>> {
             '/' if rest.starts_with("/*") => {
                 (None, rest.find("*/").map_or(rest.len(), |end| end + 2))
             }
-            '\'' => (Some(Token::Value), quoted(rest, '\'')),
+            '\'' => {
+                let length = quoted(rest, '\'');
+                let inner = rest.get(1..length.saturating_sub(1)).unwrap_or_default();
+                (Some(Token::Text(inner)), length)
+            }
             '"' | '`' => {
                 let length = quoted(rest, first);
                 let inner = rest.get(1..length.saturating_sub(1)).unwrap_or_default();
@@ -59,7 +70,7 @@ fn tokens(sql: &str) -> Vec<Token<'_>> {
                 (Some(Token::Quoted(inner)), length)
             }
             '$' => match dollars(rest) {
-                Some(length) => (Some(Token::Value), length),
+                Some((inner, length)) => (Some(Token::Text(inner)), length),
                 None => (Some(Token::Symbol('$')), 1),
             },
             it if it.is_alphabetic() || it == '_' => {
@@ -91,15 +102,19 @@ fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// The length of a piece in PostgreSQL's dollar quotes.
-fn dollars(text: &str) -> Option<usize> {
+/// What stands in PostgreSQL's dollar quotes at the beginning of `text`, and its length with them.
+fn dollars(text: &str) -> Option<(&str, usize)> {
     let end = text.get(1..)?.find('$')? + 2;
     let tag = text.get(..end)?;
     let is_tag = tag.trim_matches('$').chars().all(|c| c.is_alphanumeric() || c == '_');
     if !is_tag || tag.get(1..)?.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    Some(text.get(end..)?.find(tag).map_or(text.len(), |at| end + at + end))
+    let inner = text.get(end..)?;
+    Some(match inner.find(tag) {
+        Some(at) => (inner.get(..at)?, end + at + end),
+        None => (inner, text.len()),
+    })
 }
 
 #[cfg(test)]
@@ -116,7 +131,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "Word(\"a\") Value Quoted(\"b;\") Value Symbol('$') Value ",
+                "Word(\"a\") Text(\";''\") Quoted(\"b;\") Text(\" ; \") Symbol('$') Value ",
                 "Quoted(\"c d\") Value ",
                 "Word(\"é\") "
             ]

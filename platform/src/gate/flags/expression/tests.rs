@@ -153,6 +153,7 @@ fn flags_that_ask_each_other_without_end_are_off() {
 fn what_is_no_expression_is_refused() {
     refused(json!("on"), "`\"on\"` is no expression");
     refused(json!({ "Equal": [1] }), "`Equal` takes 2 arguments, and has 1");
+    refused(json!({ "Duration": [5, "fortnight"] }), "`fortnight` is no unit of a `Duration`");
     refused(json!({ "Shell": ["ls"] }), "there is no function `Shell`; there are: All, Any");
     refused(json!({ "Equal": [null, 1] }), "`null` is no expression");
     refused(json!({ "Equal": [1, 1], "Any": [1] }), "`{\"");
