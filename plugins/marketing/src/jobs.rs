@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use powernode_plugin_api::prelude::*;
+use uuid::Uuid;
 
 use crate::Marketing;
 
@@ -31,6 +32,11 @@ pub fn add(jobs: &mut Jobs<Marketing>) {
     jobs.add("confirm", confirm::confirm).queue("letters");
     jobs.add("notify", notify::notify).attempts(5);
     jobs.every("sweep", Duration::from_secs(60), "sweep");
+}
+
+/// Whether the extension is on for an account: a job belongs to nobody, and the gate asks for no account.
+fn is_on(host: &Host, account: Uuid) -> bool {
+    host.flags().enabled_for(&format!("{}_mode", host.slug()), account)
 }
 
 /// Asks for a sweep at a moment.

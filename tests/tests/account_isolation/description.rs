@@ -68,6 +68,11 @@ impl Route {
         self.kinds.iter().any(|it| it == "link")
     }
 
+    /// Whether it is about the installation, and refuses all accounts but its first.
+    pub(crate) fn is_of_installation(&self) -> bool {
+        self.path.ends_with("/mail/password")
+    }
+
     /// Whether it changes nothing.
     pub(crate) fn is_read(&self) -> bool {
         self.method == "GET"
@@ -136,7 +141,7 @@ fn kinds(path: &str) -> Result<Vec<String>> {
                 "subscribers" => "subr".to_owned(),
                 "calendar" => "cale".to_owned(),
                 "social_accounts" => "soca".to_owned(),
-                "subscriptions" => "link".to_owned(),
+                "subscriptions" | "track" => "link".to_owned(),
                 other => bail!("nobody said here what the ids behind `{other}` are of"),
             });
         }
@@ -175,6 +180,7 @@ fn word(name: &str, schema: &Value) -> Value {
     match name {
         "email" => json!(format!("reader{number}@example.com")),
         "subscribers" => json!([{ "email": format!("reader{number}@example.com") }]),
+        "notices" => json!([{ "kind": "bounce", "message_id": "<word@example.com>" }]),
         "scheduled_at" => json!("2126-01-01T00:00:00Z"),
         "start_date" | "end_date" | "date" | "scheduled_date" => Value::String("2026-03-01".into()),
         "figures" => json!({ "sends": 1 }),

@@ -41,7 +41,11 @@ fn setup() -> Result<Setup> {
     Ok(Setup::new()?
         .with_setting("limits.per_address", "100000000")
         .with_setting("limits.per_token", "100000000")
-        .with_setting("extension.marketing.social_adapter", "dry_run"))
+        .with_setting("extension.marketing.social_adapter", "dry_run")
+        .with_setting("extension.marketing.transport", "file")
+        .with_setting("extension.marketing.mail_folder", "data/outbox")
+        .with_setting("extension.marketing.from", "news@example.com")
+        .with_setting("extension.marketing.public_url", "https://example.com"))
 }
 
 fn started(setup: Setup) -> Result<Instance> {
@@ -56,7 +60,13 @@ fn judge(instance: &Instance, engine: &str, report: &mut Report) -> Result<()> {
     let routes = routes(&instance.operator().get("/api/openapi.json")?.json())?;
     ensure!(routes.len() >= 50, "the description has {} routes of marketing alone", routes.len());
     let (owner, stranger) = (account(instance, "Owner")?, account(instance, "Stranger")?);
-    for route in &routes {
+    let (of_installation, of_accounts): (Vec<_>, Vec<_>) =
+        routes.iter().partition(|it| it.is_of_installation());
+    for route in of_installation {
+        let refused = route.send(&stranger, &[], None)?;
+        report.case(format!("{engine}: {}", route.name()), "403", refused.status.to_string());
+    }
+    for route in of_accounts {
         let mut count = 0;
         for (case, found) in cases(route, &routes, &owner, &stranger)? {
             count += 1;
@@ -70,7 +80,7 @@ fn judge(instance: &Instance, engine: &str, report: &mut Report) -> Result<()> {
         }
     }
     let links = routes.iter().filter(|it| it.is_for_links()).count();
-    ensure!(links == 4, "{links} routes are for links, whose account is the actor; there were 4");
+    ensure!(links == 6, "{links} routes are for links, whose account is the actor; there were 6");
     Ok(())
 }
 

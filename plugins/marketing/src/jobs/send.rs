@@ -5,6 +5,7 @@ use std::time::Duration;
 use powernode_plugin_api::prelude::*;
 use uuid::Uuid;
 
+use super::is_on;
 use crate::{
     Marketing,
     controllers::{subscriptions::UNSUBSCRIBE, tracking},
@@ -18,6 +19,8 @@ use crate::{
 
 /// What one e-mail may take at most; a run that has less time left goes on in another.
 const ONE: Duration = Duration::from_secs(180);
+/// Until the extension may be on again for an account for which it is off.
+const CLOSED: Duration = Duration::from_secs(60);
 /// Until somebody approved the new words.
 const UNAPPROVED: Duration = Duration::from_secs(60);
 
@@ -37,6 +40,9 @@ pub async fn send(job: Job<Marketing>, args: SendBatch) -> Result<Outcome> {
     else {
         return Ok(Outcome::discard("the campaign was deleted"));
     };
+    if !is_on(job.host(), batch.account) {
+        return Ok(Outcome::snooze(CLOSED));
+    }
     let password = password(job.host()).await?;
     let mut connection = None;
     let ended = run(&job, args, &mail, &batch, &mut connection, password).await;

@@ -2,7 +2,7 @@
 
 use powernode_plugin_api::{prelude::*, providers::Notification};
 
-use super::tell;
+use super::{is_on, tell};
 use crate::{
     Marketing,
     models::{Actor, SocialAccount},
@@ -16,7 +16,11 @@ pub async fn sweep(job: Job<Marketing>) -> Result<Outcome> {
     let now = job.host().runtime().now();
     let mut failed = 0;
     let actor = move |account| Actor { account, user: None, now };
+    let is_on = |account| is_on(job.host(), account);
     for (account, id) in job.db().read(move |conn| sendings::due(conn, now)).await? {
+        if !is_on(account) {
+            continue;
+        }
         let launch = move |conn: &mut _| sendings::execute_due(conn, actor(account), id, has_mail);
         if let Err(error) = job.db().transaction(launch).await {
             // It stays scheduled, and the next sweep tries again.
@@ -25,6 +29,9 @@ pub async fn sweep(job: Job<Marketing>) -> Result<Outcome> {
         }
     }
     for (entry, day) in job.db().read(move |conn| publications::due(conn, now)).await? {
+        if !is_on(entry.account_id) {
+            continue;
+        }
         let id = entry.id;
         let publish = move |conn: &mut _| publications::publish(conn, &entry, day, has_mail, now);
         if let Err(error) = job.db().transaction(publish).await {

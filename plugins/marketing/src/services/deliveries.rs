@@ -22,7 +22,7 @@ use crate::{
     models::{
         Campaign, Channel, Content, Letter, Sending, Subscriber, campaign,
         metric::Figures,
-        sending::{Delivery, MOST_ATTEMPTS, said},
+        sending::{Delivery, MOST_ATTEMPTS, State, said},
         subscriber,
     },
     schema::{
@@ -43,6 +43,7 @@ pub struct Filter {
 /// What all e-mails of a batch have in common.
 #[derive(Debug)]
 pub struct Batch {
+    pub account: Uuid,
     pub contents: Vec<Content>,
     /// The numbers of the links that are counted.
     pub links: HashMap<String, Uuid>,
@@ -72,7 +73,7 @@ pub fn batch(conn: &mut HostConnection, id: Uuid) -> Result<Option<Batch>> {
         .select((links::url, links::id))
         .load(conn)?;
     let contents = sendings::approved(conn, campaign)?;
-    Ok(Some(Batch { contents, links: links.into_iter().collect() }))
+    Ok(Some(Batch { account: sending.account_id, contents, links: links.into_iter().collect() }))
 }
 
 /// Takes the next e-mail of a batch, unless nobody wants it any more.
@@ -83,15 +84,16 @@ pub fn claim(
     contents: &[Id<Content>],
     now: DateTime<Utc>,
 ) -> Result<Claim> {
-    let campaign: Option<(Id<Campaign>, campaign::Status)> = sending_rows::table
+    let held: Option<(State, campaign::Status)> = sending_rows::table
         .inner_join(campaign_rows::table)
         .filter(sending_rows::id.eq(sending))
-        .select((campaign_rows::id, campaign_rows::status))
+        .select((sending_rows::state, campaign_rows::status))
         .first(conn)
         .optional()?;
-    match campaign {
+    match held {
+        Some((State::Done, _)) | None => return Ok(Claim::Held),
         Some((_, campaign::Status::Active | campaign::Status::Completed)) => {}
-        _ => return Ok(Claim::Held),
+        Some(_) => return Ok(Claim::Held),
     }
     let mut after = after.unwrap_or_default();
     loop {
@@ -130,22 +132,25 @@ pub fn claim(
     }
 }
 
-/// Notes what became of an e-mail, and counts it; none: nobody knows, and it has its turn again.
+/// Notes what became of an e-mail, and counts it; an error: nobody knows, and it has its turn again.
+///
+/// What its reader did meanwhile stays: an e-mail may be opened before the mail server's answer is here.
 pub fn settle(
     conn: &mut HostConnection,
-    mut letter: Letter,
+    letter: Letter,
     verdict: Result<Verdict, String>,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let mut figures = Figures { sends: 1, ..Figures::default() };
+    let (mut sent_at, mut bounced_at) = (None, None);
     let (state, answer) = match verdict {
         Ok(Verdict::Sent(answer)) => {
-            letter.sent_at = Some(now);
+            sent_at = Some(now);
             figures.deliveries = 1;
             (Delivery::Sent, answer)
         }
         Ok(Verdict::Bounced(answer)) => {
-            letter.bounced_at = Some(now);
+            bounced_at = Some(now);
             figures.bounces = 1;
             notices::bounced(conn, &letter, &answer, true, now)?;
             (Delivery::Bounced, answer)
@@ -159,9 +164,15 @@ pub fn settle(
             (Delivery::Pending, answer)
         }
     };
-    letter.state = state;
-    letter.answer = said(&answer);
-    save(conn, &letter)?;
+    diesel::update(letters::table.find(letter.id))
+        .filter(letters::state.eq(Delivery::Sending))
+        .set((
+            letters::state.eq(state),
+            letters::answer.eq(said(&answer)),
+            letters::sent_at.eq(sent_at),
+            letters::bounced_at.eq(bounced_at),
+        ))
+        .execute(conn)?;
     counts::add(conn, letter.account_id, letter.marketing_campaign_id, Channel::Email, figures, now)
 }
 
