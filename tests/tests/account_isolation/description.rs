@@ -68,7 +68,7 @@ impl Route {
         self.kinds.iter().any(|it| it == "link")
     }
 
-    /// Whether it is about the installation, and refuses all accounts but its first.
+    /// Whether it is about the installation, and there for its first account alone.
     pub(crate) fn is_of_installation(&self) -> bool {
         self.path.ends_with("/mail/password")
     }
@@ -83,9 +83,9 @@ impl Route {
         self.is_read() && self.kinds.is_empty()
     }
 
-    /// Whether it writes and names no row.
+    /// Whether it writes and names no row. A notice names an e-mail in its own way, and creates nothing.
     pub(crate) fn creates(&self) -> bool {
-        !self.is_read() && self.kinds.is_empty()
+        !self.is_read() && self.kinds.is_empty() && !self.path.ends_with("/notices")
     }
 
     /// Whether its answer is another each time.

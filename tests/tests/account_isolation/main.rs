@@ -64,7 +64,7 @@ fn judge(instance: &Instance, engine: &str, report: &mut Report) -> Result<()> {
         routes.iter().partition(|it| it.is_of_installation());
     for route in of_installation {
         let refused = route.send(&stranger, &[], None)?;
-        report.case(format!("{engine}: {}", route.name()), "403", refused.status.to_string());
+        report.case(format!("{engine}: {}", route.name()), "404", refused.status.to_string());
     }
     for route in of_accounts {
         let mut count = 0;

@@ -173,6 +173,12 @@ fn notices_of_mail_servers_close_an_address() -> Result<()> {
             { "kind": "complaint", "message_id": number("ben@example.com") },
             { "kind": "bounce", "message_id": "<somebody@else>" },
         ] });
+        let account = instance.cli(&["--json", "accounts", "create", "Other"])?.json()?;
+        let scope =
+            ["--json", "tokens", "create", "--account", text(&account["id"]), "--scope", "*"];
+        let other = Marketing(instance.client(text(&instance.cli(&scope)?.json()?["token"])));
+        let strange = other.ok("POST deliveries/notices", notices.clone());
+        assert_eq!(strange, json!({ "taken": 0, "known": 0, "unknown": [0, 1, 2] }));
         let taken = it.ok("POST deliveries/notices", notices.clone());
         assert_eq!(taken, json!({ "taken": 2, "known": 0, "unknown": [2] }));
         assert_eq!(

@@ -78,9 +78,8 @@ pub async fn set_password(call: Call<Marketing>, Body(sent): Body<Password>) -> 
     let account = call.account()?;
     let first = call.host().accounts().all(None, 1).await?;
     if first.first().map(|it| it.id) != Some(account) {
-        return Err(Error::forbidden(
-            "the mail server is a matter of the installation's first account",
-        ));
+        // As with every row of another account: it is not there.
+        return Err(Error::not_found("mail server"));
     }
     if !sent.password.is_valid() {
         return Err(Error::invalid(

@@ -93,10 +93,14 @@ pub async fn ask(
     Path(Both(list, id)): Ids,
 ) -> Result<Json<CountedSubscriber>> {
     let actor = Actor::of(&call)?;
-    if call.extension().mail.is_none() {
-        return Err(sendings::no_mailer());
-    }
-    let job = move |conn: &mut _| confirmations::ask_again(conn, actor, (list, id));
+    let has_mail = call.extension().mail.is_some();
+    let job = move |conn: &mut _| {
+        subscribers::find(conn, actor.account, (list, id))?;
+        if !has_mail {
+            return Err(sendings::no_mailer());
+        }
+        confirmations::ask_again(conn, actor, (list, id))
+    };
     call.db().transaction(job).await.map(Json)
 }
 
