@@ -157,11 +157,22 @@ pub fn database(settings: &Settings) -> DatabaseSettings {
 ///
 /// [`BootError`]; nothing runs then.
 pub fn core(settings: &Settings, handle: &Handle) -> Result<Core, BootError> {
+    let core = there(settings)?;
+    ready(&core, settings, handle)?;
+    Ok(core)
+}
+
+/// As [`opened`], where the database is the one that was left there.
+fn there(settings: &Settings) -> Result<Core, BootError> {
     let place = &settings.database.path;
     if let Some(copy) = rescue::copy(place).filter(|_| settings.database.url.is_none()) {
         return Err(BootError::Database(rescue::Unreturned::new(place, copy).into()));
     }
-    let core = opened(settings)?;
+    opened(settings)
+}
+
+/// Brings the core's tables up to date, and reads the flags.
+fn ready(core: &Core, settings: &Settings, handle: &Handle) -> Result<(), BootError> {
     core.engine.writable()?;
     for schema in copy::mend(&database(settings))? {
         tracing::warn!(
@@ -174,7 +185,7 @@ pub fn core(settings: &Settings, handle: &Handle) -> Result<Core, BootError> {
         outcome.result?;
     }
     handle.block_on(core.flags.load())?;
-    Ok(core)
+    Ok(())
 }
 
 /// Opens the database, and changes nothing in it; the gates know no flags.

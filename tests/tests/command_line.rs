@@ -485,6 +485,19 @@ fn what_works_on_the_files_says_so_also_beside_a_platform() {
 }
 
 #[test]
+fn nobody_says_that_no_platform_runs_who_cannot_ask() {
+    let setup = Setup::new().unwrap();
+    let deep = setup.directory().join("d".repeat(120));
+    for words in [&["state", "list"][..], &["migrate", "status"]] {
+        let data = format!("data={}", deep.display());
+        let words = [&["--set", data.as_str()][..], words].concat();
+        let said = said(&setup, &words);
+        let unasked = "whether a platform runs here cannot be asked: worked on the data directory ";
+        assert!(said.stderr.contains(unasked), "{words:?}: {said:?}");
+    }
+}
+
+#[test]
 fn what_is_not_there_is_no_success() {
     let setup = Setup::new().unwrap().with_fixture().unwrap();
     said(&setup, &["migrate"]);
@@ -512,6 +525,12 @@ fn an_output_that_is_full_or_gone_is_no_panic() {
     let (code, said) = into(&["config", "show"], full.into());
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("No space left on device") && !said.contains("panicked"), "{said}");
+    for words in [&["state", "list"][..], &["ext", "why", "nope"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let whole = setup.command().args(words).output().unwrap();
+        let ended = setup.command().args(words).stderr(full).output().unwrap();
+        assert_eq!((ended.status, ended.stdout), (whole.status, whole.stdout), "{words:?}");
+    }
     for words in [&["completions", "zsh"][..], &["config", "reference"], &["man"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -542,6 +561,18 @@ fn a_setting_that_an_extension_does_not_take_is_named() {
     assert!(found.stdout.contains("No signature is looked at"), "{found:?}");
     let migrated = said(&setup, &[&["migrate"][..], &wrong].concat());
     assert!(migrated.stdout.contains("`extension.fixture-000.most` (flag)"), "{migrated:?}");
+    // Each layer is named, with the way out of it.
+    let file = setup.directory().join("wrong.toml");
+    std::fs::write(&file, "[extension.fixture-000]\nmost = \"many\"\n").unwrap();
+    let told = said(&setup, &["--config", file.to_str().unwrap(), "config", "check"]);
+    assert!(told.stdout.contains("wrong.toml): value is not"), "{told:?}");
+    assert!(told.stdout.contains("put it right there, or take it out"), "{told:?}");
+    let variable = "POWERNODE_EXTENSION__FIXTURE-000__MOST";
+    let mut command = setup.command();
+    let output = command.env(variable, "many").args(["doctor"]).output().unwrap();
+    let found = String::from_utf8_lossy(&output.stdout);
+    assert!(found.contains(&format!("(env {variable})")), "{found}");
+    assert!(found.contains(&format!("do: unset {variable}")), "{found}");
 }
 
 #[test]
@@ -549,8 +580,12 @@ fn a_share_of_a_flag_that_is_on_is_warned_of() {
     let setup = Setup::new().unwrap().with_fixture().unwrap();
     said(&setup, &["migrate"]);
     said(&setup, &["flags", "set", "fixture_000_mode", "on"]);
-    let told = said(&setup, &["flags", "set", "fixture_000_mode", "50%"]);
-    assert!(told.stdout.contains("powernode flags disable fixture_000_mode"), "{told:?}");
+    let check = |setup: &Setup| {
+        let told = said(setup, &["flags", "set", "fixture_000_mode", "50%"]);
+        assert!(told.stdout.contains("powernode flags disable fixture_000_mode"), "{told:?}");
+    };
+    check(&setup);
+    check(setup.start().unwrap().setup());
 }
 
 #[test]

@@ -252,3 +252,41 @@ fn what_must_be_alone_is_refused_beside_nodes_elsewhere() {
     assert_eq!(said.code, Some(0), "{said:?}");
     drop(stopped);
 }
+
+#[test]
+fn a_node_that_starts_beside_a_command_waits_before_it_changes_anything() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let database = cluster.database().unwrap();
+    let mut command = cluster.guest(&database).unwrap();
+    // What commands take that must be alone: "pn-serve".
+    command.say(&format!("SELECT pg_advisory_lock({});", 0x706e_2d73_6572_7665_u64)).unwrap();
+    let setup = node(&database);
+    let log = File::options().create(true).append(true).open(setup.log_file()).unwrap();
+    let mut starting = setup.command();
+    starting.args(["serve", "--port", "0"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    let _starting = Process(starting.spawn().unwrap());
+    let log = || fs::read_to_string(setup.log_file()).unwrap_or_default();
+    assert!(within(START, || log().contains("Waiting for a command")), "{}", log());
+    thread::sleep(Duration::from_secs(1));
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'core'";
+    assert_eq!(cluster.ask(&database, tables).unwrap(), "0", "{}", log());
+    drop(command);
+    let nodes =
+        || cluster.ask(&database, "SELECT count(*) FROM core.core_nodes").unwrap_or_default();
+    assert!(within(START, || nodes() == "1"), "{}", log());
+}
+
+#[test]
+fn a_rehearsal_names_the_right_that_the_role_lacks() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let database = cluster.database_of_operator("CREATEROLE").unwrap();
+    let setup = node(&database);
+    assert_eq!(setup.cli(&["migrate"]).unwrap().code, Some(0));
+    let said = setup.cli(&["migrate", "--rehearse"]).unwrap();
+    let role = format!("operator_{}", database.rsplit('/').next().unwrap());
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.contains(&format!("`ALTER ROLE {role} CREATEDB`")), "{said:?}");
+    cluster.ask(&database, &format!("ALTER ROLE {role} CREATEDB")).unwrap();
+    let said = setup.cli(&["migrate", "--rehearse"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+}

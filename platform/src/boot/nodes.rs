@@ -103,12 +103,21 @@ impl Drop for Serving {
 
 /// Takes the lock again where the server lost it.
 fn keep(engine: &Engine, presence: Presence, ended: &AtomicBool) {
-    let mut held = Some(presence);
+    let (mut held, mut warned) = (Some(presence), false);
     while !ended.load(Ordering::Acquire) {
         thread::park_timeout(PACE);
         if !held.as_mut().is_some_and(Presence::lasts) {
+            let attended = engine.attend(&name());
             // Where the server is away, nobody else is there either.
-            held = engine.attend(&name()).ok().flatten();
+            let other = matches!(attended, Ok(None));
+            if other && !warned {
+                tracing::error!(
+                    "The connection that shows this node to others was lost, and a command has taken the database for \
+                     itself meanwhile: what this node answers may be wrong until that has ended; restart it then"
+                );
+            }
+            warned = other;
+            held = attended.ok().flatten();
         }
     }
 }

@@ -20,30 +20,29 @@ pub fn serving(
     handle: &Handle,
     listener: Option<&TcpListener>,
 ) -> Result<(Core, Serving), BootError> {
-    let found = core(settings, handle, listener)?;
-    match Serving::begin(&found.engine)? {
-        (serving, false) => Ok((found, serving)),
-        // What the command did, such as putting a backup back, is looked at.
-        (serving, true) => Ok((core(settings, handle, listener)?, serving)),
-    }
+    let opened = || once_there(handle, listener, || super::there(settings));
+    let core = opened()?;
+    // First of all: what a command is at, such as putting a backup back, looks like something that broke off.
+    let (core, serving) = match Serving::begin(&core.engine)? {
+        (serving, false) => (core, serving),
+        // What the command did is looked at.
+        (serving, true) => (opened()?, serving),
+    };
+    once_there(handle, listener, || super::ready(&core, settings, handle))?;
+    Ok((core, serving))
 }
 
-/// As [`super::core`], once the database's server is there: until then requests on `listener`, where there is one, are
-/// told so.
+/// Tries until the database's server is there: until then requests on `listener`, where there is one, are told so.
 ///
 /// What no waiting mends, such as a wrong password, ends the start.
-///
-/// # Errors
-///
-/// [`BootError`].
-pub fn core(
-    settings: &Settings,
+fn once_there<T>(
     handle: &Handle,
     listener: Option<&TcpListener>,
-) -> Result<Core, BootError> {
+    attempt: impl Fn() -> Result<T, BootError>,
+) -> Result<T, BootError> {
     let (mut answering, mut said) = (None, false);
     loop {
-        let error = match super::core(settings, handle) {
+        let error = match attempt() {
             Err(BootError::Database(error)) => error,
             answer => return answer,
         };

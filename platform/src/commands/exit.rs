@@ -42,7 +42,7 @@ pub(super) const TABLE: &[(Exit, &str)] = &[
     (Exit::NotFound, "there is no such extension, flag, token, account or setting"),
     (
         Exit::Conflict,
-        "something stands in the way: a taken port, another platform on the data directory, what exists already",
+        "something stands in the way: a taken port, another platform on the data directory, nodes on the database, what exists already",
     ),
 ];
 

@@ -147,8 +147,8 @@ directory itself. A line on the standard error says which of the two it was, and
 
 fn write(text: &[u8]) -> anyhow::Result<ExitCode> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text)?;
-    stdout.flush()?;
+    let written = stdout.write_all(text).and_then(|()| stdout.flush());
+    written.context("cannot write to the standard output")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -30,7 +30,8 @@ pub(super) struct Migrate {
     /// Print the plan, and what it takes away in one step; change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Run the plan on a copy of the database, and tell time, rows and locks; change nothing else.
+    /// Run the plan on a copy of the database, and tell time, rows and locks; change nothing else. On PostgreSQL the
+    /// copy is a database of its own, which the role of `database.url` makes: it needs CREATEDB.
     #[arg(long, conflicts_with = "dry_run")]
     rehearse: bool,
 }

@@ -1,7 +1,5 @@
 //! What a command says: lines for people, or JSON for programs.
 
-#![expect(clippy::print_stderr, reason = "this is where a command speaks")]
-
 use std::{
     io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
@@ -52,7 +50,7 @@ impl Output {
     /// Tells a person where the answers come from.
     pub(super) fn tell(&self) {
         if let Some(source) = self.source.as_ref().filter(|_| !self.json) {
-            eprintln!("{}", paint(std::io::stderr().is_terminal(), DIM, &source.line()));
+            aside(&paint(std::io::stderr().is_terminal(), DIM, &source.line()));
         }
     }
 
@@ -67,7 +65,7 @@ impl Output {
         let said = self.json && say(&value.to_string()).is_ok();
         if !said {
             let word = paint(std::io::stderr().is_terminal(), RED, "error:");
-            eprintln!("{word} {error:#}");
+            aside(&format!("{word} {error:#}"));
         }
         exit.into()
     }
@@ -79,6 +77,11 @@ fn say(lines: &str) -> anyhow::Result<()> {
     writeln!(stdout, "{lines}")
         .and_then(|()| stdout.flush())
         .context("cannot write to the standard output")
+}
+
+/// Writes a line to the standard error; where that is full or closed, nobody can be told.
+fn aside(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Whether nobody reads the standard output any more.

@@ -28,18 +28,18 @@ impl Place {
     /// Looks whether a platform runs on the data directory.
     pub(super) fn find(settings: &Settings) -> anyhow::Result<Self> {
         let path = socket::path(&settings.data);
-        let offline = |note: Option<String>| {
+        let offline = |kind: &'static str, note: Option<String>| {
             let place = settings.data.display().to_string();
-            Ok(Self::Data(Source { kind: "data", place, note }))
+            Ok(Self::Data(Source { kind, place, note }))
         };
         if let Err(error) = socket::fits(&path) {
-            return offline(Some(error.to_string()));
+            return offline("unasked", Some(error.to_string()));
         }
         match Client::find(&path) {
             Ok(client) => Ok(Self::Running(client)),
             Err(error) => match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => offline(None),
-                io::ErrorKind::ConnectionRefused => offline(Some(stale(&path))),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => offline("data", None),
+                io::ErrorKind::ConnectionRefused => offline("data", Some(stale(&path))),
                 _ => Err(anyhow::Error::from(error).context(format!(
                     "cannot ask the platform on `{}`: run this as the user who runs the platform, or as root",
                     path.display()
@@ -64,9 +64,11 @@ impl Place {
 /// On the database and the files themselves, whether or not a platform runs there.
 pub(super) fn data(settings: &Settings) -> Source {
     let place = settings.data.display().to_string();
-    let path = socket::path(&settings.data);
-    let runs = socket::fits(&path).is_ok() && Client::find(&path).is_ok();
-    Source { kind: if runs { "beside" } else { "data" }, place, note: None }
+    match Place::find(settings) {
+        Ok(Place::Running(_)) => Source { kind: "beside", place, note: None },
+        Ok(Place::Data(source)) => source,
+        Err(error) => Source { kind: "unasked", place, note: Some(format!("{error:#}")) },
+    }
 }
 
 /// What is said of a socket that nobody listens on.
@@ -80,9 +82,11 @@ pub(super) fn stale(path: &Path) -> String {
 impl Source {
     /// Says that what a platform runs with may be other than what is read now.
     pub(super) fn read_now(self) -> Self {
-        let note = (self.kind == "beside")
-            .then(|| "these are the settings as this command reads them; the platform keeps those of its start".to_owned());
-        Self { note, ..self }
+        let read_now = "these are the settings as this command reads them; the platform keeps those of its start";
+        match self.kind {
+            "beside" => Self { note: Some(read_now.to_owned()), ..self },
+            _ => self,
+        }
     }
 
     /// As a line for a person.
@@ -92,6 +96,10 @@ impl Source {
             "beside" => {
                 format!("beside the running platform: worked on the data directory {}", self.place)
             }
+            "unasked" => format!(
+                "whether a platform runs here cannot be asked: worked on the data directory {}",
+                self.place
+            ),
             _ => format!("no platform runs here: worked on the data directory {}", self.place),
         };
         match &self.note {

@@ -35,10 +35,11 @@ pub enum CopyError {
     Statement(#[from] diesel::result::Error),
     /// The role may not make the database that a rehearsal runs on.
     #[error(
-        "a rehearsal runs on a database of its own, and the role of `database.url` may make none: let it for now \
-         (`ALTER ROLE … CREATEDB`, and `NOCREATEDB` afterwards), or look at the plan alone: `powernode migrate --dry-run`"
+        "a rehearsal runs on a database of its own, and the role of `database.url` may make none: as a superuser say \
+         `ALTER ROLE {0} CREATEDB` (and `ALTER ROLE {0} NOCREATEDB` afterwards), or look at the plan alone: \
+         `powernode migrate --dry-run`"
     )]
-    NoRight,
+    NoRight(String),
     /// PostgreSQL's server cannot be reached.
     #[error("cannot connect to PostgreSQL: check that it runs, and `database.url`")]
     Server(#[source] diesel::ConnectionError),

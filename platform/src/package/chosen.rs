@@ -23,7 +23,16 @@ impl std::fmt::Display for WrongChoice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { key, origin, message } = self;
         match origin {
-            Some(origin) => write!(f, "setting `{key}` ({origin}): {message}"),
+            Some(origin) => {
+                let out = match origin {
+                    Origin::Env(name) => format!("unset {name}, or set it right"),
+                    Origin::File(_) => "put it right there, or take it out".to_owned(),
+                    Origin::Flag | Origin::Default => {
+                        "leave that option out, or set it right".to_owned()
+                    }
+                };
+                write!(f, "setting `{key}` ({origin}): {message}: {out}")
+            }
             None => write!(f, "setting `{key}`: {message}"),
         }
     }
@@ -62,7 +71,10 @@ pub fn all_wrong_choices(settings: &Settings) -> Vec<WrongChoice> {
     let manifests: Vec<_> = found.iter().filter_map(|it| it.manifest.as_ref().ok()).collect();
     let mut wrong: Vec<_> = manifests.iter().flat_map(|it| wrong_choices(it, settings)).collect();
     for slug in settings.extension.keys() {
-        if manifests.iter().any(|it| it.slug.as_str() == slug) {
+        // One whose manifest is refused is there all the same, and refused for that.
+        if manifests.iter().any(|it| it.slug.as_str() == slug)
+            || found.iter().any(|it| it.name == *slug)
+        {
             continue;
         }
         let key = format!("extension.{slug}");
@@ -113,18 +125,20 @@ mod tests {
         check(&[("extension.shop.most", "7")], &[]);
         check(
             &[("extension.shop.most", "secret")],
-            &["setting `extension.shop.most` (flag): value is not of type \"integer\""],
+            &[
+                "setting `extension.shop.most` (flag): value is not of type \"integer\": leave that option out, or set it right",
+            ],
         );
         check(
             &[("extension.shop.least", "7")],
             &[
-                "setting `extension.shop` (flag): Additional properties are not allowed ('least' was unexpected)",
+                "setting `extension.shop` (flag): Additional properties are not allowed ('least' was unexpected): leave that option out, or set it right",
             ],
         );
         check(
             &[("extension.shap.most", "7")],
             &[
-                "setting `extension.shap` (flag): no extension `shap` is installed; the nearest is `shop`",
+                "setting `extension.shap` (flag): no extension `shap` is installed; the nearest is `shop`: leave that option out, or set it right",
             ],
         );
     }

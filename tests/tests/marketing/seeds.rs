@@ -16,6 +16,9 @@ fn a_second_run_changes_nothing() -> Result<()> {
         assert_eq!(seeded(instance, "core")?, [] as [u64; 0]);
         assert_eq!(it.get("email_lists"), json!([]));
         assert_eq!(seeded(instance, "baseline")?, [2]);
+        let log = instance.cli(&["audit", "export"])?.stdout;
+        let rows = log.lines().filter(|it| it.contains("\"extension.seed\""));
+        assert_eq!(rows.count(), 1, "{log}");
         assert_eq!(names(&it.get("email_lists")), ["Newsletter"]);
         assert_eq!(names(&other.get("email_lists")), ["Newsletter"]);
 

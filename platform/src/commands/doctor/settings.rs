@@ -40,14 +40,19 @@ pub(super) fn problems(problems: &[ConfigError], findings: &mut Findings) {
             (ConfigError::Unreadable { path, .. }, _) => {
                 Fix::run(format!("chmod u+r {}", quoted(path)))
             }
-            (_, Some(Origin::Env(name))) => Fix::by_hand(format!("unset {name}")),
-            (_, Some(Origin::File(path))) => {
-                Fix::by_hand(format!("${{EDITOR:-vi}} {}", quoted(&path)))
-            }
-            _ => Fix::by_hand("leave that option out".to_owned()),
+            (_, origin) => take_back(origin),
         };
         findings.error(id, subject, sentence(problem), fix);
     }
+}
+
+/// How a person takes back what was chosen.
+fn take_back(origin: Option<Origin>) -> Fix {
+    Fix::by_hand(match origin {
+        Some(Origin::Env(name)) => format!("unset {name}"),
+        Some(Origin::File(path)) => format!("${{EDITOR:-vi}} {}", quoted(&path)),
+        _ => "leave that option out".to_owned(),
+    })
 }
 
 /// What is allowed, and should not be so.
@@ -119,8 +124,11 @@ fn files(settings: &Settings, findings: &mut Findings) {
 /// What was chosen for extensions that do not take it.
 pub(super) fn of_extensions(settings: &Settings, findings: &mut Findings) {
     for WrongChoice { key, origin, message } in all_wrong_choices(settings) {
-        let place = origin.map_or_else(String::new, |it| format!(" ({it})"));
-        let fix = Fix::by_hand(findings.powernode("config show --origin"));
+        let place = origin.as_ref().map_or_else(String::new, |it| format!(" ({it})"));
+        let fix = match origin {
+            None => Fix::by_hand(findings.powernode("config show --origin")),
+            origin => take_back(origin),
+        };
         findings.error("config.extension", &key, format!("{message}{place}"), fix);
     }
 }

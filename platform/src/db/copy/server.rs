@@ -198,15 +198,18 @@ const ASIDE: &str = "powernode_former_";
 const LEFT: &str = "SELECT nspname::text AS name FROM pg_namespace \
     WHERE nspname LIKE 'powernode\\_former\\_%' AND to_regclass('core.core_migrations') IS NOT NULL";
 
+/// The role, as SQL names it, where it may make no database.
+const NO_RIGHT: &str = "SELECT quote_ident(rolname) AS name FROM pg_roles \
+    WHERE rolname = current_user AND NOT rolcreatedb AND NOT rolsuper";
+
 /// Makes an empty database on the same server; answers its address.
 pub(super) fn create(url: &str, name: &str) -> Result<String, CopyError> {
-    let made = connect(url)?.batch_execute(&format!("CREATE DATABASE \"{name}\""));
-    made.map_err(|error| {
-        match error.to_string().contains("permission denied to create database") {
-            true => CopyError::NoRight,
-            false => error.into(),
-        }
-    })?;
+    let mut server = connect(url)?;
+    // What the server says of it is in its own language.
+    if let Some(Named { name }) = diesel::sql_query(NO_RIGHT).load(&mut server)?.pop() {
+        return Err(CopyError::NoRight(name));
+    }
+    server.batch_execute(&format!("CREATE DATABASE \"{name}\""))?;
     let uri = url.starts_with("postgres://") || url.starts_with("postgresql://");
     Ok(match (uri, url.contains('?')) {
         (true, true) => format!("{url}&dbname={name}"),
