@@ -39,6 +39,13 @@ pub(crate) const PROOFS: &[Proof] = &[
     by_list("migration_crash", 1, &["-p", "powernode-tests", "--test", "migrate", "crash"]),
     by_list("wrong_libraries", 30, &["-p", "powernode-tests", "--test", "wrong_libraries"]),
     Proof {
+        name: "outbox_crash",
+        test: &["-p", "powernode-tests", "--test", "events", "publisher"],
+        // So many kills; the report counts events.
+        count: Some(100),
+        least: 200,
+    },
+    Proof {
         name: "gate_properties",
         test: &["-p", "powernode", "--test", "gate_properties"],
         count: Some(100_000),

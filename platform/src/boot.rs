@@ -26,6 +26,7 @@ use crate::{
         copy::{self, CopyError},
         rescue,
     },
+    events,
     gate::{FlagError, FlagStore, Gate, Groups, Installed, Seen, StateFile},
     manifest::{Manifest, Slug},
     migrator::{MigrationError, Migrator},
@@ -207,6 +208,8 @@ fn on(engine: Engine, settings: &Settings) -> Core {
     let wake = Wake::default();
     let rung = wake.clone();
     queue::serve(&engine, Utc::now, move || rung.ring());
+    let rung = wake.clone();
+    events::serve(&engine, Utc::now, move || rung.ring());
     Core { engine, db, gate, flags, state, wake }
 }
 

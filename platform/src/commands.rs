@@ -15,6 +15,7 @@ mod backup;
 mod client;
 mod config;
 mod doctor;
+mod events;
 mod examples;
 mod exit;
 mod ext;
@@ -105,6 +106,9 @@ enum Command {
     /// Look at schedules, and run one now.
     #[command(subcommand)]
     Schedules(queues::Schedules),
+    /// Look at events, and deliver them again.
+    #[command(subcommand)]
+    Events(events::Events),
     /// List the processes that run jobs.
     Nodes(queues::Nodes),
     /// Look into the audit log.
@@ -186,6 +190,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Jobs(jobs) => jobs.run(&settings()?, output),
         Command::Queues(queues) => queues.run(&settings()?, output),
         Command::Schedules(schedules) => schedules.run(&settings()?, output),
+        Command::Events(events) => events.run(&settings()?, output),
         Command::Nodes(nodes) => nodes.run(&settings()?, output),
         Command::Audit(audit) => audit.run(&settings()?, output),
         Command::Backup(backup) => beside(settings()?, output, |it, out| backup.run(it, out)),

@@ -159,6 +159,8 @@ pub struct WorkerSettings {
     pub timeout: Duration,
     /// How long those that run may take to end when the platform stops.
     pub grace: Duration,
+    /// How long events are kept.
+    pub keep_events: Duration,
     /// How long after a process died, on PostgreSQL, its jobs run elsewhere at the latest.
     pub rescue_after: Duration,
 }
@@ -276,6 +278,7 @@ impl Settings {
                 concurrency: layers.get("worker.concurrency")?,
                 timeout: layers.get("worker.timeout")?,
                 grace: layers.get("worker.grace")?,
+                keep_events: layers.get("worker.keep_events")?,
                 rescue_after: layers.get("worker.rescue_after")?,
             },
             secrets: SecretSettings {

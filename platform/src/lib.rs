@@ -16,6 +16,7 @@ pub mod gate;
 pub mod queue;
 pub mod services;
 pub mod migrator;
+pub mod events;
 pub mod worker;
 pub mod http;
 pub mod boot;

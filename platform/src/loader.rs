@@ -13,7 +13,7 @@ use std::{
 use powernode_abi::{
     AbiError, HostObject, JobHandlerDef, MigrationDef, PluginObject, RawRoute, plugin::SeedDef,
 };
-use powernode_plugin_api::{Description, jobs::ScheduleDef};
+use powernode_plugin_api::{Description, events::SubscriptionDef, jobs::ScheduleDef};
 
 use crate::manifest::{Manifest, Refusal, Stage};
 
@@ -35,6 +35,8 @@ pub struct Loaded {
     pub handlers: Vec<JobHandlerDef>,
     /// Its schedules.
     pub schedules: Vec<ScheduleDef>,
+    /// What it hears.
+    pub subscriptions: Vec<SubscriptionDef>,
 }
 
 /// Opens the library at `path`, which was verified before, and makes its extension.
@@ -60,8 +62,14 @@ pub fn load(
         let schedules = serde_json::from_str(&plugin.schedules().into_result()?);
         let schedules =
             schedules.map_err(|error| AbiError::failed(format!("its schedules: {error}")))?;
+        let subscriptions = serde_json::from_str(&plugin.subscriptions().into_result()?);
+        let subscriptions = subscriptions
+            .map_err(|error| AbiError::failed(format!("its subscriptions: {error}")))?;
         let plugin = Arc::new(plugin);
-        Ok((description, Loaded { plugin, routes, migrations, seeds, handlers, schedules }))
+        Ok((
+            description,
+            Loaded { plugin, routes, migrations, seeds, handlers, schedules, subscriptions },
+        ))
     });
     let (description, loaded) = loaded.map_err(|error| error.refusal(Stage::Register, &slug))?;
     describe(&description, manifest).map(|()| loaded)

@@ -47,6 +47,8 @@ pub use self::{
     times::{BadTimes, MOST_MISSED, Times},
 };
 
+pub(crate) use self::sql::Sql;
+
 /// Why a job was not written, or the database did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {

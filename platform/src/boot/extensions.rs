@@ -320,7 +320,8 @@ impl Planned {
                 .collect(),
             seeds: loaded.seeds.iter().map(|it| it.name.to_string()).collect(),
         };
-        let jobs = jobs::read(&entry.slug, loaded.handlers, loaded.schedules)?;
+        let jobs =
+            jobs::read(&entry.slug, loaded.handlers, loaded.schedules, loaded.subscriptions)?;
         entry.plugin = Some(loaded.plugin);
         Ok(Brought { mounts, migrations: loaded.migrations, seeds: loaded.seeds, jobs })
     }

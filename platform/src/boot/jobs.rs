@@ -1,11 +1,18 @@
 //! Running jobs beside the server, or in a process of its own.
 
-use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::Utc;
 use powernode_abi::JobHandlerDef;
 use powernode_plugin_api::{
     Db,
+    events::SubscriptionDef,
     jobs::{self, JobOptions, ScheduleDef},
 };
 use tokio::{
@@ -16,8 +23,9 @@ use tokio::{
 use super::{Booted, nodes};
 use crate::{
     config::Settings,
+    events::{NewSubscription, Pattern},
     manifest::{Refusal, Stage},
-    queue::{Missed, NewJob},
+    queue::{DEFAULT_ATTEMPTS, DEFAULT_PRIORITY, Missed, NewJob},
     registry::Entry,
     worker::{
         self, Contribution, LibraryHandler, NewSchedule, Options, Worker, WorkerSettings, Workshop,
@@ -67,6 +75,7 @@ pub fn start(booted: &Booted, settings: &Settings) -> io::Result<Worker> {
         concurrency: chosen.concurrency,
         timeout: chosen.timeout,
         grace: chosen.grace,
+        keep_events: chosen.keep_events,
         rescue_after: chosen.rescue_after,
         poll: POLL,
         host: nodes::host(),
@@ -103,10 +112,12 @@ pub(super) fn read(
     slug: &str,
     handlers: Vec<JobHandlerDef>,
     schedules: Vec<ScheduleDef>,
+    subscriptions: Vec<SubscriptionDef>,
 ) -> Result<Jobs, Refusal> {
     let refuse = |code, message| Refusal::new(Stage::Register, code, message);
     let mut queues = BTreeSet::new();
     let mut names = BTreeSet::new();
+    let mut known = BTreeMap::new();
     let mut read = Vec::new();
     for JobHandlerDef { name, options, handler } in handlers {
         let name = name.into_string();
@@ -120,7 +131,8 @@ pub(super) fn read(
                 format!("the options of handler `{name}` of `{slug}`: {error}"),
             )
         })?;
-        queues.extend(options.queue);
+        queues.extend(options.queue.clone());
+        known.insert(name.clone(), options.clone());
         let timeout = options.timeout_ms.map(Duration::from_millis);
         read.push((name, Options { timeout }, LibraryHandler::new(handler)));
     }
@@ -138,9 +150,39 @@ pub(super) fn read(
         Ok(NewSchedule { name, expression, zone, job, missed })
     });
     let schedules = schedules.collect::<Result<_, Refusal>>()?;
+    let heard = subscriptions.into_iter().map(|it| heard(slug, it, &known));
+    let subscriptions = heard.collect::<Result<_, Refusal>>()?;
     let queues = queues.into_iter().collect();
-    let contribution = Contribution { slug: slug.to_owned(), queues, schedules };
+    let contribution = Contribution { slug: slug.to_owned(), queues, schedules, subscriptions };
     Ok(Jobs { contribution, handlers: read })
+}
+
+/// A subscription, which is run as its handler wants to be called.
+fn heard(
+    slug: &str,
+    def: SubscriptionDef,
+    known: &BTreeMap<String, JobOptions>,
+) -> Result<NewSubscription, Refusal> {
+    let SubscriptionDef { handler, pattern, ordered } = def;
+    let refuse = |code, message| Refusal::new(Stage::Register, code, message);
+    let pattern = Pattern::parse(&pattern).map_err(|error| {
+        refuse("subscription_pattern", format!("subscription `{handler}` of `{slug}`: {error}"))
+    })?;
+    let Some(options) = known.get(&handler) else {
+        let message =
+            format!("`{slug}` hears `{pattern}` with a handler `{handler}` that it does not bring");
+        return Err(refuse("subscription_handler", message));
+    };
+    let queue = options.queue.as_ref().map_or_else(|| slug.to_owned(), |it| format!("{slug}:{it}"));
+    Ok(NewSubscription {
+        pattern,
+        ordered,
+        queue,
+        priority: options.priority.unwrap_or(DEFAULT_PRIORITY),
+        max_attempts: options.max_attempts.unwrap_or(DEFAULT_ATTEMPTS),
+        timeout_ms: options.timeout_ms,
+        handler,
+    })
 }
 
 /// Writes down the queues and schedules of an extension that was started. One whose schedule cannot be says so, and

@@ -22,6 +22,12 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("config reference", &["powernode config reference > CONFIGURATION.md"]),
     ("config show", &["powernode config show --origin", "powernode config show server.port"]),
     ("doctor", &["powernode doctor", "powernode doctor --json --data /var/lib/powernode"]),
+    ("events list", &["powernode events list --topic 'notes.entry.*'"]),
+    (
+        "events replay",
+        &["powernode events replay 'notes/on:shop.order.paid' --since 2026-01-31T00:00:00Z"],
+    ),
+    ("events subscriptions", &["powernode events subscriptions"]),
     ("ext disable", &["powernode ext disable notes", "powernode ext disable notes --at-restart"]),
     ("ext enable", &["powernode ext enable notes"]),
     ("ext list", &["powernode ext list"]),

@@ -137,6 +137,11 @@ pub(super) const KEYS: &[Key] = &[
         "How long jobs may take to end when the platform stops; what does not end is given back, and runs again without a lost attempt.",
     ),
     key(
+        "worker.keep_events",
+        "30d",
+        "How long events are kept, so that they can be replayed; what happened once is remembered three times as long.",
+    ),
+    key(
         "worker.rescue_after",
         "20s",
         "On PostgreSQL, how long after a process died its jobs run elsewhere at the latest. SQLite's run again at the next start.",

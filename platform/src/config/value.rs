@@ -142,6 +142,7 @@ impl Setting for Duration {
             "s" => 1_000,
             "m" => 60_000,
             "h" => 3_600_000,
+            "d" => 86_400_000,
             _ => return None,
         };
         Some(Duration::from_millis(number.checked_mul(milliseconds)?))

@@ -4,6 +4,7 @@ use super::route::CoreRoute;
 
 mod accounts;
 mod audit;
+mod events;
 mod explain;
 mod extensions;
 mod flags;
@@ -24,5 +25,6 @@ pub(super) fn table() -> Vec<CoreRoute> {
     routes.extend(accounts::table());
     routes.extend(jobs::table());
     routes.extend(queues::table());
+    routes.extend(events::table());
     routes
 }

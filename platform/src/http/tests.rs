@@ -28,6 +28,7 @@ use crate::{
     audit::By,
     boot::{self, Booted, serve},
     config::{Settings, Sources},
+    events::{self, NewEvent, NewSubscription, Pattern},
     queue::{self, Missed, NewJob, Schedule},
 };
 
@@ -137,6 +138,25 @@ impl House {
                 vanished_at: None,
             };
             queue::sync(conn, slug, &[schedule], now)?;
+            let subscription = NewSubscription {
+                handler: handler.to_owned(),
+                pattern: Pattern::parse("*.*.*").unwrap(),
+                ordered: false,
+                queue: slug.to_owned(),
+                priority: 5,
+                max_attempts: 1,
+                timeout_ms: None,
+            };
+            events::sync(conn, slug, &[subscription], now)?;
+            let event = NewEvent {
+                topic: format!("{slug}.order.paid"),
+                payload: "{}".to_owned(),
+                version: 1,
+                key: None,
+                account_id: None,
+                uid: None,
+            };
+            events::publish(conn, slug, &[event], now)?;
             queue::enqueue(conn, slug, &[NewJob::new(handler, "{}")], now)
         });
         self.serving.block_on(written).unwrap()[0].unwrap()

@@ -31,7 +31,8 @@ pub(super) fn migrations() -> ExtensionMigrations {
         migrations: texts![
             "2026-01-01-000000_core",
             "2026-02-01-000000_roles",
-            "2026-03-01-000000_queue"
+            "2026-03-01-000000_queue",
+            "2026-03-02-000000_events"
         ],
     }
 }

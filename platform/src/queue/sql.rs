@@ -13,7 +13,7 @@ use crate::db::Twin;
 
 /// A statement with its parameters, which both texts write as `$1`; it answers rows of `Row`.
 #[derive(Debug)]
-pub(super) struct Sql<Row = Untyped> {
+pub(crate) struct Sql<Row = Untyped> {
     sqlite: Cow<'static, str>,
     postgres: Cow<'static, str>,
     binds: Vec<Bind>,
@@ -27,12 +27,12 @@ enum Bind {
 }
 
 impl<Row> Sql<Row> {
-    pub(super) fn new(twin: Twin) -> Self {
+    pub(crate) fn new(twin: Twin) -> Self {
         Self::texts(twin.sqlite.into(), twin.postgres.into())
     }
 
     /// One text that both engines understand.
-    pub(super) fn both(text: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn both(text: impl Into<Cow<'static, str>>) -> Self {
         let text = text.into();
         Self::texts(text.clone(), text)
     }
@@ -41,12 +41,12 @@ impl<Row> Sql<Row> {
         Self { sqlite, postgres, binds: Vec::new(), row: PhantomData }
     }
 
-    pub(super) fn number(mut self, number: impl Into<Option<i64>>) -> Self {
+    pub(crate) fn number(mut self, number: impl Into<Option<i64>>) -> Self {
         self.binds.push(Bind::Number(number.into()));
         self
     }
 
-    pub(super) fn text(mut self, text: impl Into<String>) -> Self {
+    pub(crate) fn text(mut self, text: impl Into<String>) -> Self {
         self.binds.push(Bind::Text(Some(text.into())));
         self
     }

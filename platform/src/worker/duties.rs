@@ -12,6 +12,7 @@ use super::{
     dispatcher::{Dispatcher, Failure},
 };
 use crate::{
+    events,
     gate::{Code, Gate},
     queue::{
         Beat, QueueError, Schedule, Tick, Times, Watch, beat, nodes, progress, prune, rescue,
@@ -114,7 +115,11 @@ impl Dispatcher {
         if self.duties.prune <= now {
             self.duties.prune = now + PRUNE.0;
             let moment = (self.shop.clock)();
-            let pruned = self.ask(move |conn| Ok(prune(conn, moment, PRUNE.1)?));
+            let keep = self.settings.keep_events;
+            let pruned = self.ask(move |conn| {
+                let events = events::prune(conn, keep, moment, PRUNE.1)?;
+                Ok(prune(conn, moment, PRUNE.1)?.max(events))
+            });
             if pruned.await? >= PRUNE.1 as usize {
                 self.duties.prune = now;
             }

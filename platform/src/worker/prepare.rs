@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use powernode_plugin_api::Db;
 
-use crate::queue::{BadTimes, Missed, NewJob, QueueError, Schedule, Synced, Times, ensure, sync};
+use crate::{
+    events::{self, NewSubscription},
+    queue::{BadTimes, Missed, NewJob, QueueError, Schedule, Synced, Times, ensure, sync},
+};
 
 /// An extension's queues and schedules.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +19,8 @@ pub struct Contribution {
     pub queues: Vec<String>,
     /// Its schedules, all of them: those that it named before and are not here are kept, and tick no more.
     pub schedules: Vec<NewSchedule>,
+    /// What it hears, all of it: what it heard before and does not name here is kept, and hears no more.
+    pub subscriptions: Vec<NewSubscription>,
 }
 
 /// A schedule as an extension names it.
@@ -107,14 +112,22 @@ pub async fn prepare(
     now: DateTime<Utc>,
 ) -> Result<Synced, PrepareError> {
     let schedules = contribution.timed(now)?;
-    let Contribution { slug, queues, .. } = contribution;
+    let Contribution { slug, queues, subscriptions, .. } = contribution;
     let whose = slug.clone();
     let written = core.transaction(move |conn| {
         let names: Vec<&str> = queues.iter().map(String::as_str).collect();
         ensure(conn, &slug, &names)?;
-        Ok::<_, QueueError>(sync(conn, &slug, &schedules, now)?)
+        let gone = events::sync(conn, &slug, &subscriptions, now)?;
+        Ok::<_, QueueError>((sync(conn, &slug, &schedules, now)?, gone))
     });
-    let synced = written.await.map_err(|source| PrepareError::Queue { slug: whose, source })?;
+    let written = written.await;
+    let (synced, gone) =
+        written.map_err(|source| PrepareError::Queue { slug: whose.clone(), source })?;
+    for handler in gone {
+        tracing::warn!(
+            "The subscription `{handler}` is gone from `{whose}`: it is kept, and hears no more"
+        );
+    }
     for name in &synced.vanished {
         tracing::warn!(
             "The schedule `{name}` is gone from its extension: it is kept, and ticks no more"

@@ -11,6 +11,8 @@ pub struct WorkerSettings {
     pub timeout: Duration,
     /// How long what runs may take to end when the worker stops.
     pub grace: Duration,
+    /// How long events are kept.
+    pub keep_events: Duration,
     /// How long after a process died, on PostgreSQL, its jobs run elsewhere at the latest.
     pub rescue_after: Duration,
     /// How long something may go unnoticed that nobody told of.
@@ -25,6 +27,7 @@ impl Default for WorkerSettings {
             concurrency: 64,
             timeout: Duration::from_secs(1_800),
             grace: Duration::from_secs(25),
+            keep_events: Duration::from_secs(30 * 86_400),
             rescue_after: Duration::from_secs(20),
             poll: Duration::from_secs(1),
             host: "localhost".to_owned(),

@@ -149,7 +149,9 @@ impl Roles {
              GRANT REFERENCES (id) ON {CORE}.core_users TO \"{role}\";
              GRANT EXECUTE ON FUNCTION {CORE}.core_book(text, text, text) TO \"{role}\";
              GRANT EXECUTE ON FUNCTION {CORE}.core_unbook(text) TO \"{role}\";
-             GRANT EXECUTE ON FUNCTION {CORE}.core_enqueue(text, text, bigint) TO \"{role}\""
+             GRANT EXECUTE ON FUNCTION {CORE}.core_enqueue(text, text, bigint) TO \"{role}\";
+             GRANT EXECUTE ON FUNCTION {CORE}.core_publish(text, text, bigint) TO \"{role}\";
+             GRANT EXECUTE ON FUNCTION {CORE}.core_once(text, text, bigint) TO \"{role}\""
         ))?;
         // Tables that were made while `database.confinement` was another.
         for row in operator.host_rows(OTHERS, &[&own, &role])? {

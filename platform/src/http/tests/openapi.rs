@@ -330,13 +330,22 @@ fn each_route_succeeds_as_it_is_described() {
     ask(&format!("DELETE /api/v1/admin/tokens/{token}"));
     ask(&format!("GET /api/v1/admin/accounts/{account}/users"));
 
-    for path in ["queues", "jobs?state=ready&per_page=2", "schedules", "nodes"] {
+    for path in [
+        "queues",
+        "jobs?state=ready&per_page=2",
+        "schedules",
+        "nodes",
+        "events?topic=shop.*.*&per_page=2",
+        "events/1",
+        "subscriptions",
+    ] {
         ask(&format!("GET /api/v1/admin/{path}"));
     }
     ask(r#"PUT /api/v1/admin/queues/shop <- {"max_per_node":2,"max_global":0}"#);
     ask("POST /api/v1/admin/queues/shop/pause");
     ask("POST /api/v1/admin/queues/shop/resume");
     ask("POST /api/v1/admin/schedules/shop/tidy/run");
+    ask(r#"POST /api/v1/admin/subscriptions/shop/tidy/replay <- {"from_id":1}"#);
     ask(&format!("GET /api/v1/admin/jobs/{job}"));
     for action in ["cancel", "retry", "cancel", "discard"] {
         ask(&format!("POST /api/v1/admin/jobs/{job}/{action}"));

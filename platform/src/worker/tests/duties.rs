@@ -14,7 +14,12 @@ fn hourly(missed: Missed) -> NewSchedule {
 }
 
 fn prepare_with(it: &Fixture, schedules: Vec<NewSchedule>) -> queue::Synced {
-    let contribution = Contribution { slug: "shop".into(), queues: vec!["mail".into()], schedules };
+    let contribution = Contribution {
+        slug: "shop".into(),
+        queues: vec!["mail".into()],
+        schedules,
+        subscriptions: Vec::new(),
+    };
     let now = clock(&it.ahead)();
     block_on(prepare(&it.engine.core(), contribution, now)).unwrap()
 }
@@ -86,7 +91,12 @@ fn an_extension_has_its_queues_and_its_schedules_once_it_is_prepared() {
 /// Why `schedules` are refused.
 #[track_caller]
 fn refused(it: &Fixture, schedules: Vec<NewSchedule>, expected: &str) {
-    let contribution = Contribution { slug: "shop".into(), queues: Vec::new(), schedules };
+    let contribution = Contribution {
+        slug: "shop".into(),
+        queues: Vec::new(),
+        schedules,
+        subscriptions: Vec::new(),
+    };
     let error = block_on(prepare(&it.engine.core(), contribution, Utc::now())).unwrap_err();
     assert!(format!("{:#}", anyhow::Error::from(error)).starts_with(expected));
     assert_eq!(it.core(|conn| Ok(queue::schedules(conn)?)), [], "nothing was written");
