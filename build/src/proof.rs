@@ -38,6 +38,34 @@ pub(crate) const PROOFS: &[Proof] = &[
     by_list("account_isolation", 1, &["-p", "powernode-tests", "--test", "account_isolation"]),
     by_list("migration_crash", 1, &["-p", "powernode-tests", "--test", "migrate", "crash"]),
     by_list("wrong_libraries", 30, &["-p", "powernode-tests", "--test", "wrong_libraries"]),
+    by_list("handler_faults", 20, &["-p", "powernode-tests", "--test", "torture", "faults"]),
+    Proof {
+        name: "gate_storm",
+        test: &["-p", "powernode-tests", "--test", "torture", "storm"],
+        // So many flips and pauses; the report counts jobs too.
+        count: Some(100),
+        least: 200,
+    },
+    Proof {
+        name: "nodes",
+        test: &["-p", "powernode-tests", "--test", "torture", "nodes"],
+        // So many kills.
+        count: Some(40),
+        least: 200,
+    },
+    Proof {
+        name: "job_torture_sqlite",
+        test: &["-p", "powernode-tests", "--test", "torture", "on_sqlite"],
+        // So many kills.
+        count: Some(200),
+        least: 200,
+    },
+    Proof {
+        name: "job_torture_postgres",
+        test: &["-p", "powernode-tests", "--test", "torture", "on_postgres"],
+        count: Some(200),
+        least: 200,
+    },
     Proof {
         name: "outbox_crash",
         test: &["-p", "powernode-tests", "--test", "events", "publisher"],

@@ -198,6 +198,16 @@ impl Instance {
         Ok(self.stopped())
     }
 
+    /// Starts a platform that ended by itself again, on the same place and port, and does not wait until it serves.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started.
+    pub fn again(mut self) -> Result<Instance> {
+        self.child.wait()?;
+        self.stopped().start_without_waiting()
+    }
+
     /// Stops the platform with SIGTERM, and returns its place.
     ///
     /// # Errors
