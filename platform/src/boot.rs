@@ -33,8 +33,8 @@ use crate::{
     queue,
     registry::{Entry, Registry, State, quarantine, report},
     services::{
-        Accounts, Flags, Jobs, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics, Runtime,
-        Services, Settings as SettingsService, Tasks, Trace,
+        Accounts, Flags, Jobs, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics, Provider,
+        Providers, Runtime, Services, Settings as SettingsService, Tasks, Trace,
     },
     worker::{Crew, JobMeters, Wake},
 };
@@ -127,6 +127,8 @@ pub struct Booted {
     pub crew: Arc<Crew>,
     /// The numbers of their jobs.
     pub job_meters: JobMeters,
+    /// What they do for others.
+    pub providers: Providers,
 }
 
 /// The database's settings.
@@ -232,8 +234,14 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
     let makers = Makers::new(&core, settings, handle, &facts, &planned.entries, registry.clone());
     let migrator = Migrator::new(&core.engine).with_runs(settings.database.migrate_at_start);
     let running = extensions::load(&mut planned, &load, &migrator, &|it| makers.services(it));
-    let Makers { metrics, tasks, .. } = makers;
-    let Running { mounts, seeds, hung, contributions, crew } = running;
+    let Makers { metrics, tasks, providers, .. } = makers;
+    let Running { mounts, seeds, hung, contributions, crew, providers: provided } = running;
+    let provided = provided.into_iter().filter_map(|(slug, it)| {
+        let extension = core.gate.find(&slug)?;
+        let object = Arc::new(it.provider);
+        Some((it.key.into_string(), Provider { slug, extension, object }))
+    });
+    providers.set(provided.collect());
     for contribution in contributions {
         jobs::prepare(&core.db, contribution, &mut planned.entries, handle);
     }
@@ -263,6 +271,7 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
         links,
         crew: Arc::new(crew),
         job_meters: JobMeters::default(),
+        providers,
     })
 }
 
@@ -334,6 +343,7 @@ struct Makers<'a> {
     flags: Flags,
     metrics: PluginMetrics,
     tasks: Vec<Arc<Tasks>>,
+    providers: Providers,
 }
 
 impl<'a> Makers<'a> {
@@ -348,7 +358,8 @@ impl<'a> Makers<'a> {
         let flags = Flags::new(core.gate.clone(), Arc::new(asks(registry)));
         let tasks = entries.iter().map(|_| Arc::default()).collect();
         let metrics = PluginMetrics::default();
-        Self { core, settings, handle, key: facts.key.clone(), flags, metrics, tasks }
+        let providers = Providers::new(core.gate.clone(), handle.clone());
+        Self { core, settings, handle, key: facts.key.clone(), flags, metrics, tasks, providers }
     }
 
     fn services(&self, manifest: &Manifest) -> Option<HostObject> {
@@ -376,6 +387,7 @@ impl<'a> Makers<'a> {
             metrics: RArc::new(Metrics::new(slug, self.metrics.clone())),
             links: RArc::new(LinkKey::new(&self.key, slug)),
             jobs: RArc::new(Jobs::new(slug, core.clone(), Arc::new(move || wake.ring()))),
+            providers: RArc::new(self.providers.clone()),
             accounts: RArc::new(Accounts::new(core)),
         };
         Some(services.into_object())

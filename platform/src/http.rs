@@ -25,6 +25,7 @@ mod chunked;
 pub mod context;
 pub mod core;
 pub mod dispatch;
+mod entitled;
 pub mod envelope;
 pub mod error;
 pub mod limits;

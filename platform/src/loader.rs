@@ -12,6 +12,7 @@ use std::{
 
 use powernode_abi::{
     AbiError, HostObject, JobHandlerDef, MigrationDef, PluginObject, RawRoute, plugin::SeedDef,
+    providers::ProviderDef,
 };
 use powernode_plugin_api::{Description, events::SubscriptionDef, jobs::ScheduleDef};
 
@@ -37,6 +38,8 @@ pub struct Loaded {
     pub schedules: Vec<ScheduleDef>,
     /// What it hears.
     pub subscriptions: Vec<SubscriptionDef>,
+    /// What it does for others.
+    pub providers: Vec<ProviderDef>,
 }
 
 /// Opens the library at `path`, which was verified before, and makes its extension.
@@ -65,10 +68,20 @@ pub fn load(
         let subscriptions = serde_json::from_str(&plugin.subscriptions().into_result()?);
         let subscriptions = subscriptions
             .map_err(|error| AbiError::failed(format!("its subscriptions: {error}")))?;
+        let providers = plugin.providers().into_result()?.into();
         let plugin = Arc::new(plugin);
         Ok((
             description,
-            Loaded { plugin, routes, migrations, seeds, handlers, schedules, subscriptions },
+            Loaded {
+                plugin,
+                routes,
+                migrations,
+                seeds,
+                handlers,
+                schedules,
+                subscriptions,
+                providers,
+            },
         ))
     });
     let (description, loaded) = loaded.map_err(|error| error.refusal(Stage::Register, &slug))?;

@@ -17,6 +17,7 @@ use powernode_abi::{
         RawSettings_TO, RawTrace_TO, RuntimeObject, SettingsObject, TraceObject,
     },
     jobs::{JobsObject, RawJobs_TO},
+    providers::{ProvidersObject, RawProviders_TO},
 };
 
 mod accounts;
@@ -25,6 +26,7 @@ mod jobs;
 mod kv;
 mod links;
 mod metrics;
+mod providers;
 mod runtime;
 mod secrets;
 mod trace;
@@ -36,6 +38,7 @@ pub use self::{
     kv::Kv,
     links::{Link, LinkError, LinkKey},
     metrics::{Metrics, PluginMetrics},
+    providers::{Provider, Providers},
     runtime::{Runtime, Tasks},
     secrets::{KeyError, MasterKey, Settings},
     trace::{Trace, level_of},
@@ -87,6 +90,8 @@ pub struct Services {
     pub accounts: RArc<Accounts>,
     /// Its jobs.
     pub jobs: RArc<Jobs>,
+    /// What others do for it.
+    pub providers: RArc<Providers>,
 }
 
 impl Services {
@@ -135,6 +140,10 @@ impl RawHost for Services {
 
     fn links(&self) -> LinksObject {
         RawLinks_TO::from_ptr(self.links.clone(), TD_Opaque)
+    }
+
+    fn providers(&self) -> ProvidersObject {
+        RawProviders_TO::from_ptr(self.providers.clone(), TD_Opaque)
     }
 
     fn accounts(&self) -> AccountsObject {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use powernode_abi::{HostObject, MigrationDef, plugin::SeedDef};
+use powernode_abi::{HostObject, MigrationDef, plugin::SeedDef, providers::ProviderDef};
 
 use super::jobs::{self, Jobs};
 use crate::{
@@ -57,6 +57,8 @@ pub struct Planned {
     pub entries: Vec<Entry>,
     found: Vec<Found>,
     plan: resolver::LoadPlan,
+    /// Whose each provider's key is.
+    providers: BTreeMap<String, String>,
 }
 
 /// What runs.
@@ -72,6 +74,8 @@ pub struct Running {
     pub contributions: Vec<Contribution>,
     /// The handlers of their jobs.
     pub crew: Crew,
+    /// What they do for others, by slug.
+    pub providers: Vec<(String, ProviderDef)>,
 }
 
 /// Finds the extensions, and plans their loading.
@@ -86,7 +90,7 @@ pub fn plan(settings: &LoadSettings<'_>) -> Planned {
             entry.refuse(refusal);
         }
     }
-    Planned { entries, found, plan }
+    Planned { entries, found, plan, providers: BTreeMap::new() }
 }
 
 fn entry(found: &Found, settings: &LoadSettings<'_>) -> Entry {
@@ -221,6 +225,7 @@ struct Brought {
     migrations: Vec<MigrationDef>,
     seeds: Vec<SeedDef>,
     jobs: Jobs,
+    providers: Vec<ProviderDef>,
 }
 
 impl Planned {
@@ -320,10 +325,20 @@ impl Planned {
                 .collect(),
             seeds: loaded.seeds.iter().map(|it| it.name.to_string()).collect(),
         };
+        for ProviderDef { key, .. } in &loaded.providers {
+            let owner = self.providers.get(key.as_str()).filter(|it| **it != entry.slug);
+            if let Some(owner) = owner {
+                let message =
+                    format!("`{owner}` and `{}` provide `{key}`: it has one owner", entry.slug);
+                return Err(Refusal::new(Stage::Register, "provider_duplicate", message));
+            }
+            self.providers.insert(key.to_string(), entry.slug.clone());
+        }
         let jobs =
             jobs::read(&entry.slug, loaded.handlers, loaded.schedules, loaded.subscriptions)?;
         entry.plugin = Some(loaded.plugin);
-        Ok(Brought { mounts, migrations: loaded.migrations, seeds: loaded.seeds, jobs })
+        let (migrations, seeds, providers) = (loaded.migrations, loaded.seeds, loaded.providers);
+        Ok(Brought { mounts, migrations, seeds, jobs, providers })
     }
 
     fn sources(&self, loading: &mut [(usize, Brought)]) -> Vec<ExtensionMigrations> {
@@ -351,6 +366,9 @@ impl Planned {
                         // Names are told apart when they are read.
                         let _ = running.crew.register(&entry.slug, &name, options, handler);
                     }
+                    let slug = &entry.slug;
+                    let provides = brought.providers.into_iter().map(|it| (slug.clone(), it));
+                    running.providers.extend(provides);
                     running.seeds.push((entry.slug.clone(), brought.seeds));
                     running.mounts.extend(brought.mounts);
                 }

@@ -92,6 +92,7 @@ pub fn platform(
             window: extensions.quarantine_window,
         },
         meters,
+        providers: booted.providers.clone(),
         job_meters: booted.job_meters.clone(),
         metrics: readings,
         extensions: extensions.dir.clone(),

@@ -91,6 +91,11 @@ impl ApiError {
             .with_header(WWW_AUTHENTICATE, "Bearer")
     }
 
+    /// The account's plan allows no more; `reason` is for its people.
+    pub fn not_entitled(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "NOT_ENTITLED", reason)
+    }
+
     /// The caller lacks a permission.
     pub fn forbidden(permission: &str) -> Self {
         let message = format!("this needs the permission `{permission}`");

@@ -27,7 +27,7 @@ use crate::{
     db::Engine,
     gate::{Actor, ActorId, Extension, FlagStore, Gate, StateSwitch},
     registry::{FaultLimit, Mounted, Registry},
-    services::LinkKey,
+    services::{LinkKey, Providers},
     worker::{JobMeters, Wake},
 };
 
@@ -61,6 +61,8 @@ pub struct Platform {
     pub fault_limit: FaultLimit,
     /// Numbers of requests.
     pub meters: Arc<Meters>,
+    /// What extensions do for the core.
+    pub providers: Providers,
     /// Numbers of jobs and queues.
     pub job_meters: JobMeters,
     /// All metrics.

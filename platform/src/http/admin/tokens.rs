@@ -15,6 +15,7 @@ use crate::{
     http::{
         body::Body,
         caller::Caller,
+        entitled::entitled,
         envelope,
         error::ApiError,
         page::Page,
@@ -101,6 +102,10 @@ async fn create(
             return Err(ApiError::forbidden(ACCOUNTS));
         }
     }
+    let tokens = platform.access.tokens(Some(account)).await?;
+    let now = platform.access.clock().now();
+    let lives = |it: &&Token| it.revoked_at.is_none() && it.expires_at.is_none_or(|it| it > now);
+    entitled(&platform, account, "api_keys", tokens.iter().filter(lives).count()).await?;
     let new = NewToken {
         account,
         user: asked.user_id,
