@@ -54,6 +54,7 @@ pub(crate) fn test() -> Result<ExitCode> {
     }
     let mut all = Counts::default();
     let mut broken = Vec::new();
+    let mut failures = Vec::new();
     let begun = Instant::now();
     for (name, step) in STEPS {
         println!("== {name}");
@@ -67,12 +68,12 @@ pub(crate) fn test() -> Result<ExitCode> {
             lines.push(line);
         })?;
         if !succeeded {
-            // Which tests passed is of no interest then.
-            for line in lines.iter().filter(|line| !line.ends_with("... ok")) {
+            for line in about_failures(&lines) {
                 println!("{line}");
             }
             counts.failed = counts.failed.max(1);
             broken.push(*name);
+            failures.extend(failed_tests(&lines));
         }
         let word = if succeeded { "ok" } else { "FAILED" };
         println!("== {name}: {word}, {:.1} s", begun.elapsed().as_secs_f64());
@@ -81,9 +82,39 @@ pub(crate) fn test() -> Result<ExitCode> {
     println!("\n{:.0} s in all", begun.elapsed().as_secs_f64());
     if !broken.is_empty() {
         println!("failed: {}", broken.join(", "));
+        for test in failures {
+            println!("   {test}");
+        }
     }
     println!("{} passed, {} failed, {} skipped", all.passed, all.failed, all.skipped);
     Ok(if broken.is_empty() && all.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a step that failed said, without what its tests that passed said.
+fn about_failures(lines: &[String]) -> Vec<&str> {
+    let mut of_successes = false;
+    let mut kept = Vec::new();
+    for line in lines {
+        match line.as_str() {
+            "successes:" => of_successes = true,
+            "failures:" => of_successes = false,
+            line if line.starts_with("test result: ") => of_successes = false,
+            _ => {}
+        }
+        if !of_successes && !line.ends_with("... ok") {
+            kept.push(line.as_str());
+        }
+    }
+    kept
+}
+
+/// The tests that libtest says failed.
+fn failed_tests(lines: &[String]) -> Vec<String> {
+    let failed = |line: &String| {
+        let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
+        Some(name.to_owned())
+    };
+    lines.iter().filter_map(failed).collect()
 }
 
 /// Builds what the black-box tests start and load.
@@ -165,6 +196,33 @@ mod tests {
             5,
             4,
             2,
+        );
+    }
+
+    #[test]
+    fn of_a_step_that_failed_its_failures_are_said() {
+        let lines: Vec<String> = "test a ... ok\n\
+             test b::c ... FAILED\n\
+             successes:\n\
+             ---- a stdout ----\n\
+             a long table\n\
+             failures:\n\
+             ---- b::c stdout ----\n\
+             what went wrong\n\
+             test result: FAILED. 1 passed; 1 failed\n"
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(failed_tests(&lines), ["b::c"]);
+        assert_eq!(
+            about_failures(&lines),
+            [
+                "test b::c ... FAILED",
+                "failures:",
+                "---- b::c stdout ----",
+                "what went wrong",
+                "test result: FAILED. 1 passed; 1 failed",
+            ]
         );
     }
 
