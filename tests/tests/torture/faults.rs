@@ -41,11 +41,11 @@ fn a_handler_that_misbehaves_costs_itself_alone() {
         }
         // Those that take it down: it starts again, and after three times they are dead.
         for handler in ["exit", "grow"] {
-            let asked = json!({ "handler": handler, "args": { "times": 99 } });
-            // Due when the process has fallen, or is about to.
-            let later = chrono::Utc::now() + chrono::TimeDelta::milliseconds(300);
+            // Whoever asks has the answer by then; the other is due when the process has fallen, or is about to.
+            let due = |ms| chrono::Utc::now() + chrono::TimeDelta::milliseconds(ms);
+            let asked = json!({ "handler": handler, "args": { "times": 99 }, "run_at": due(1_000) });
             let beside =
-                json!({ "handler": "mark", "args": { "name": "beside" }, "run_at": later });
+                json!({ "handler": "mark", "args": { "name": "beside" }, "run_at": due(1_300) });
             let (good, bad) = (ask(&instance, &beside), ask(&instance, &asked));
             let mut fallen = 0;
             while fallen < 10 {
