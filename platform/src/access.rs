@@ -22,6 +22,7 @@ use crate::db::schema::core_tokens;
 
 mod accounts;
 mod clock;
+mod issued;
 pub mod permissions;
 mod principal;
 mod secret;
@@ -30,6 +31,7 @@ mod tokens;
 pub use self::{
     accounts::{Account, AccountError, User},
     clock::Clock,
+    issued::{IssuedToken, Issuer},
     principal::{Principal, Scopes},
     secret::Secret,
     tokens::{NewToken, Token, TokenError},
@@ -50,6 +52,7 @@ pub struct Access {
     used: Mutex<HashSet<Uuid>>,
     // Counts what was forgotten, so that nothing is remembered that was read before.
     forgotten: AtomicU64,
+    issuer: Option<Issuer>,
 }
 
 #[derive(Clone)]
@@ -81,7 +84,13 @@ impl Access {
             known: RwLock::default(),
             used: Mutex::default(),
             forgotten: AtomicU64::new(0),
+            issuer: None,
         }
+    }
+
+    /// And those to whom `issuer` gave tokens.
+    pub fn with_issuer(self, issuer: Issuer) -> Self {
+        Self { issuer: Some(issuer), ..self }
     }
 
     /// By another clock than the system's.
@@ -113,7 +122,13 @@ impl Access {
         if !scheme.eq_ignore_ascii_case("Bearer") {
             return Err(AccessError::Malformed);
         }
-        let hash = secret::hash(token.trim());
+        let token = token.trim();
+        if Issuer::wrote(token) {
+            let issuer = self.issuer.as_ref().ok_or(AccessError::Invalid)?;
+            let principal = issuer.open(token, self.clock.now()).ok_or(AccessError::Invalid)?;
+            return Ok(Some(Arc::new(principal)));
+        }
+        let hash = secret::hash(token);
         let now = self.clock.at(Instant::now());
         if let Some(principal) = self.remembered(&hash, now) {
             return Ok(Some(principal));

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use self::extensions::{LoadSettings, Running};
 use crate::{
-    access::permissions,
+    access::{Issuer, permissions},
     audit::By,
     config::{Origin, Settings},
     db::{
@@ -26,6 +27,7 @@ use crate::{
         copy::{self, CopyError},
         rescue,
     },
+    egress::{Egress, EgressSettings, Targets, Url},
     events,
     gate::{FlagError, FlagStore, Gate, Groups, Installed, Seen, StateFile},
     manifest::{Manifest, Slug},
@@ -33,8 +35,8 @@ use crate::{
     queue,
     registry::{Entry, Registry, State, quarantine, report},
     services::{
-        Accounts, Flags, Jobs, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics, Provider,
-        Providers, Runtime, Services, Settings as SettingsService, Tasks, Trace,
+        Accounts, Flags, Http, Jobs, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics,
+        Provider, Providers, Runtime, Services, Settings as SettingsService, Tasks, Trace,
     },
     worker::{Crew, JobMeters, Wake},
 };
@@ -129,6 +131,10 @@ pub struct Booted {
     pub job_meters: JobMeters,
     /// What they do for others.
     pub providers: Providers,
+    /// The way to servers elsewhere.
+    pub egress: Egress,
+    /// Makes and reads the tokens of extensions.
+    pub issuer: Issuer,
 }
 
 /// The database's settings.
@@ -234,7 +240,7 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
     let makers = Makers::new(&core, settings, handle, &facts, &planned.entries, registry.clone());
     let migrator = Migrator::new(&core.engine).with_runs(settings.database.migrate_at_start);
     let running = extensions::load(&mut planned, &load, &migrator, &|it| makers.services(it));
-    let Makers { metrics, tasks, providers, .. } = makers;
+    let Makers { metrics, tasks, providers, egress, issuer, .. } = makers;
     let Running { mounts, seeds, hung, contributions, crew, providers: provided } = running;
     let provided = provided.into_iter().filter_map(|(slug, it)| {
         let extension = core.gate.find(&slug)?;
@@ -272,6 +278,8 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
         crew: Arc::new(crew),
         job_meters: JobMeters::default(),
         providers,
+        egress,
+        issuer,
     })
 }
 
@@ -344,6 +352,8 @@ struct Makers<'a> {
     metrics: PluginMetrics,
     tasks: Vec<Arc<Tasks>>,
     providers: Providers,
+    egress: Egress,
+    issuer: Issuer,
 }
 
 impl<'a> Makers<'a> {
@@ -359,7 +369,9 @@ impl<'a> Makers<'a> {
         let tasks = entries.iter().map(|_| Arc::default()).collect();
         let metrics = PluginMetrics::default();
         let providers = Providers::new(core.gate.clone(), handle.clone());
-        Self { core, settings, handle, key: facts.key.clone(), flags, metrics, tasks, providers }
+        let (egress, key) = (egress(settings, handle), facts.key.clone());
+        let issuer = Issuer::new(key.tokens());
+        Self { core, settings, handle, key, flags, metrics, tasks, providers, egress, issuer }
     }
 
     fn services(&self, manifest: &Manifest) -> Option<HostObject> {
@@ -388,10 +400,50 @@ impl<'a> Makers<'a> {
             links: RArc::new(LinkKey::new(&self.key, slug)),
             jobs: RArc::new(Jobs::new(slug, core.clone(), Arc::new(move || wake.ring()))),
             providers: RArc::new(self.providers.clone()),
+            http: RArc::new(Http::new(
+                slug,
+                self.egress.clone(),
+                core.clone(),
+                self.issuer.clone(),
+                manifest.permissions.iter().map(|it| it.name.clone()).collect(),
+            )),
             accounts: RArc::new(Accounts::new(core)),
         };
         Some(services.into_object())
     }
+}
+
+/// The way to servers elsewhere, and to this platform.
+fn egress(settings: &Settings, handle: &Handle) -> Egress {
+    let (server, chosen) = (&settings.server, &settings.egress);
+    let egress = Egress::new(
+        EgressSettings {
+            targets: Targets::new(chosen.allow.clone()),
+            timeout: chosen.timeout,
+            max_answer: u64::try_from(chosen.max_answer).unwrap_or(u64::MAX),
+        },
+        handle.clone(),
+    );
+    // Where the system chooses the port, whoever listens says so.
+    let own = match &server.url {
+        Some(url) => Some(url.clone()),
+        None if server.port == 0 => None,
+        None => reached(SocketAddr::new(server.bind, server.port)),
+    };
+    if let Some(own) = own {
+        egress.reached_at(own);
+    }
+    egress
+}
+
+/// Where this process is reached from within, that listens there.
+pub fn reached(address: SocketAddr) -> Option<Url> {
+    let loopback = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    Url::parse(&format!("http://{}", SocketAddr::new(loopback, address.port()))).ok()
 }
 
 /// Asks the declarer of a capability; a panic of its is a no.

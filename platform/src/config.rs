@@ -27,6 +27,7 @@ pub use origin::{Explained, Origin};
 pub use reference::reference;
 
 use layers::Layers;
+use reqwest::Url;
 
 /// Everything an operator chose.
 #[derive(Clone)]
@@ -37,6 +38,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// The directory of everything that the platform writes for itself.
     pub data: PathBuf,
+    /// Requests to servers elsewhere.
+    pub egress: EgressSettings,
     /// Where extensions are, and what each may take.
     pub extensions: ExtensionsSettings,
     /// How many requests are admitted.
@@ -73,6 +76,19 @@ pub struct ServerSettings {
     pub drain_timeout: Duration,
     /// The networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Where this platform itself is reached; none: where it listens.
+    pub url: Option<Url>,
+}
+
+/// Requests to servers elsewhere.
+#[derive(Clone, Debug)]
+pub struct EgressSettings {
+    /// Networks that may be asked although they are not public.
+    pub allow: Vec<Network>,
+    /// The largest body of an answer, in bytes.
+    pub max_answer: usize,
+    /// How long a request may take.
+    pub timeout: Duration,
 }
 
 /// Where the rows are.
@@ -245,6 +261,12 @@ impl Settings {
                 write_timeout: layers.get("server.write_timeout")?,
                 drain_timeout: layers.get("server.drain_timeout")?,
                 trusted_proxies: layers.get("server.trusted_proxies")?,
+                url: layers.get("server.url")?,
+            },
+            egress: EgressSettings {
+                allow: layers.get("egress.allow")?,
+                max_answer: layers.bytes("egress.max_answer")?,
+                timeout: layers.get("egress.timeout")?,
             },
             database: DatabaseSettings {
                 url: layers.get("database.url")?,

@@ -13,6 +13,7 @@ pub mod resolver;
 pub mod loader;
 pub mod registry;
 pub mod gate;
+pub mod egress;
 pub mod queue;
 pub mod services;
 pub mod migrator;

@@ -9,6 +9,7 @@ use powernode_abi::{
         sabi_trait::TD_Opaque,
         std_types::{RArc, RStr},
     },
+    client::{HttpObject, RawHttp_TO},
     data::share_db,
     error::UNAVAILABLE,
     host::{
@@ -22,6 +23,7 @@ use powernode_abi::{
 
 mod accounts;
 mod flags;
+mod http;
 mod jobs;
 mod kv;
 mod links;
@@ -34,6 +36,7 @@ mod trace;
 pub use self::{
     accounts::Accounts,
     flags::{Ask, Flags},
+    http::Http,
     jobs::Jobs,
     kv::Kv,
     links::{Link, LinkError, LinkKey},
@@ -92,6 +95,8 @@ pub struct Services {
     pub jobs: RArc<Jobs>,
     /// What others do for it.
     pub providers: RArc<Providers>,
+    /// Its requests to other servers.
+    pub http: RArc<Http>,
 }
 
 impl Services {
@@ -148,6 +153,10 @@ impl RawHost for Services {
 
     fn accounts(&self) -> AccountsObject {
         RawAccounts_TO::from_ptr(self.accounts.clone(), TD_Opaque)
+    }
+
+    fn http(&self) -> HttpObject {
+        RawHttp_TO::from_ptr(self.http.clone(), TD_Opaque)
     }
 
     fn jobs(&self) -> JobsObject {

@@ -23,7 +23,7 @@ pub mod runtime;
 pub mod http;
 
 pub use self::{
-    http::{Api, Http, HttpAnswer, HttpError, HttpHead, HttpRequest},
+    http::{Api, Http, HttpAnswer, HttpError, HttpHead, HttpRequest, TokenAsked, TokenGiven},
     jobs::{HostJobs, JobInfo, JobState},
     links::Links,
     metrics::Metrics,

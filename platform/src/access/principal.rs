@@ -19,6 +19,8 @@ pub struct Principal {
     pub token_prefix: String,
     /// When the token ends.
     pub expires_at: Option<DateTime<Utc>>,
+    /// The extension that asks on its own behalf; it does so while its gates are open.
+    pub extension: Option<String>,
     scopes: Scopes,
     uid: Option<u32>,
 }
@@ -32,9 +34,23 @@ impl Principal {
             token: Uuid::nil(),
             token_prefix: String::new(),
             expires_at: None,
+            extension: None,
             scopes: Scopes(vec!["*".to_owned()]),
             uid: Some(uid),
         }
+    }
+
+    /// An extension, in one of the accounts that it works for.
+    pub(super) fn of_extension(
+        slug: String,
+        account: Uuid,
+        token: Uuid,
+        scopes: Scopes,
+        expires_at: DateTime<Utc>,
+    ) -> Self {
+        let (user, uid, expires_at) = (None, None, Some(expires_at));
+        let (token_prefix, extension) = (String::new(), Some(slug));
+        Self { account, user, token, token_prefix, expires_at, extension, scopes, uid }
     }
 
     /// Whether it holds a permission.
@@ -49,6 +65,9 @@ impl Principal {
 
     /// As the audit log names it.
     pub fn name(&self) -> String {
+        if let Some(slug) = &self.extension {
+            return format!("extension:{slug}");
+        }
         match (self.uid, self.user) {
             (Some(uid), _) => format!("uid:{uid}"),
             (None, Some(user)) => format!("user:{user} ({})", self.token_prefix),
@@ -124,6 +143,7 @@ impl Row {
             token: self.id,
             token_prefix: self.prefix,
             expires_at: self.expires_at,
+            extension: None,
             scopes,
             uid: None,
         })

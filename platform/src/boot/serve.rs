@@ -74,7 +74,7 @@ pub fn platform(
     Ok(Platform {
         core: core.db.clone(),
         engine: core.engine.clone(),
-        access: Access::new(core.db.clone()),
+        access: Access::new(core.db.clone()).with_issuer(booted.issuer.clone()),
         gate: core.gate.clone(),
         flags: core.flags.clone(),
         state: StateSwitch::new(core.db.clone(), core.state.clone()),

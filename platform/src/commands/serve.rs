@@ -68,6 +68,9 @@ impl Serve {
             }
         };
         let address = listener.local_addr().context("the socket has no address")?;
+        if let Some(own) = boot::reached(address).filter(|_| settings.server.url.is_none()) {
+            booted.egress.reached_at(own);
+        }
         greet(output, address, token.as_deref(), &booted)?;
 
         let system = actix_web::rt::System::with_tokio_rt(|| {

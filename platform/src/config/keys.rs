@@ -53,6 +53,21 @@ pub(super) const KEYS: &[Key] = &[
         "PostgreSQL's address, `postgres://user:password@host/name`; SQLite where nothing is said.",
     ),
     key(
+        "egress.allow",
+        "",
+        "Networks that extensions and webhooks may send requests to although they are not public, `127.0.0.0/8` for development: a list, with commas between them in the environment.",
+    ),
+    key(
+        "egress.max_answer",
+        "10MiB",
+        "The largest body of an answer to a request of an extension's.",
+    ),
+    key(
+        "egress.timeout",
+        "30s",
+        "How long a request of an extension's to another server may take.",
+    ),
+    key(
         "extensions.concurrency",
         "256",
         "How many requests of one extension may be in flight; more are answered 503.",
@@ -123,6 +138,10 @@ pub(super) const KEYS: &[Key] = &[
         "server.trusted_proxies",
         "",
         "The networks whose `X-Forwarded-For` is believed: a list, with commas between them in the environment.",
+    ),
+    unset(
+        "server.url",
+        "Where this platform itself is reached, `http://10.0.0.5:8080`, for extensions that ask its API; the address that it listens on where nothing is said.",
     ),
     key("server.workers", "0", "The number of threads that serve; 0 is one for each processor."),
     key("server.write_timeout", "30s", "How long a client may leave what was sent to it unread."),

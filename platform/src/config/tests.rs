@@ -95,7 +95,7 @@ fn an_unknown_key_is_named_with_the_nearest() {
         "[sevrer]",
         &[],
         &[],
-        expect!["unknown setting `sevrer` (file DIR/powernode.toml); the nearest is `data`"],
+        expect!["unknown setting `sevrer` (file DIR/powernode.toml); the nearest is `server.url`"],
     );
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use reqwest::Url;
 use serde_json::Value;
 
 use super::{Confinement, Durability, LogFormat, Network};
@@ -147,6 +148,15 @@ impl Setting for Duration {
         };
         Some(Duration::from_millis(number.checked_mul(milliseconds)?))
             .filter(|time| !time.is_zero())
+    }
+}
+
+impl Setting for Url {
+    const EXPECTED: &'static str = "an address, such as `http://10.0.0.5:8080`";
+
+    fn read(raw: Option<&Raw>) -> Option<Self> {
+        let url = Url::parse(raw?.text()?).ok()?;
+        matches!(url.scheme(), "http" | "https").then_some(url)
     }
 }
 

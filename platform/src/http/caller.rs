@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::AUTHORIZATION, web::Data};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
 use chrono::Utc;
 use futures_util::future::LocalBoxFuture;
 
@@ -59,8 +59,7 @@ impl FromRequest for Caller {
             if let Some(peer) = request.conn_data::<Peer>().copied() {
                 return operator(platform, peer, &request).await;
             }
-            let header = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
-            let principal = platform.access.identify(header).await?;
+            let principal = platform.bearer(&request).await?;
             let principal =
                 principal.ok_or_else(|| ApiError::unauthorized("this needs a token"))?;
             let context = Context::of(&request);

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{HttpRequest, HttpResponse, dev::Payload, http::header::AUTHORIZATION, web};
+use actix_web::{HttpRequest, HttpResponse, dev::Payload, web};
 use chrono::Utc;
 use powernode_abi::{RawResponse, error::PANICKED};
 use powernode_plugin_api::operation::Identity;
@@ -156,8 +156,7 @@ pub(super) type Asking = (Option<Actor>, Result<Party, ApiError>);
 
 /// The bearer of the request's token.
 async fn bearer(request: &HttpRequest, platform: &Platform) -> Asking {
-    let header = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
-    match platform.access.identify(header).await {
+    match platform.bearer(request).await {
         Ok(Some(principal)) => (Some(actor(&principal)), Ok(Party::Bearer(principal))),
         Ok(None) => (None, Ok(Party::Nobody)),
         Err(error) => (None, Err(error.into())),

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, http::header::AUTHORIZATION};
 use arc_swap::ArcSwap;
 use powernode_plugin_api::Db;
 use prometheus_client::registry::Registry as MetricsRegistry;
@@ -22,7 +22,7 @@ use super::{
     request::BodyLimits,
 };
 use crate::{
-    access::{Access, Principal},
+    access::{Access, AccessError, Principal},
     config::Network,
     db::Engine,
     gate::{Actor, ActorId, Extension, FlagStore, Gate, StateSwitch},
@@ -129,6 +129,23 @@ impl Platform {
                 tracing::error!(extension = %slug, "Cannot keep the quarantine of `{slug}`: {error}");
             }
         });
+    }
+
+    /// Who a request's `Authorization` header stands for; nobody where there is none. An extension is somebody while
+    /// its gates are open.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError`].
+    pub async fn bearer(
+        &self,
+        request: &HttpRequest,
+    ) -> Result<Option<Arc<Principal>>, AccessError> {
+        let header = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
+        let bearer = self.access.identify(header).await?;
+        let slug = bearer.as_ref().and_then(|it| it.extension.as_deref());
+        let opens = |slug| self.gate.find(slug).is_some_and(|it| self.gate.is_open(it, None));
+        if slug.is_none_or(opens) { Ok(bearer) } else { Err(AccessError::Invalid) }
     }
 
     /// Whether the platform is about to end.

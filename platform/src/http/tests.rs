@@ -48,7 +48,7 @@ struct House {
     ahead: Arc<AtomicU64>,
     serving: Runtime,
     // Dropped last: what runs there works in the directory.
-    _booted: Booted,
+    booted: Booted,
     _background: tokio::runtime::Runtime,
     directory: TempDir,
 }
@@ -114,7 +114,7 @@ impl House {
             operator: operator.or(made.map(|it| it.text)).unwrap(),
             ahead,
             serving: Runtime::new().unwrap(),
-            _booted: booted,
+            booted,
             _background: background,
             directory,
         }

@@ -142,10 +142,18 @@ impl MasterKey {
         hmac::verify(&self.backups(), text, seal).is_ok()
     }
 
+    /// The key of the tokens that extensions get of this platform.
+    pub fn tokens(&self) -> hmac::Key {
+        self.derived(b"a token")
+    }
+
     fn backups(&self) -> hmac::Key {
-        // No slug has a space: no key of links is this one.
-        let key =
-            self.links.expand(&[b"a backup".as_slice()], hmac::HMAC_SHA256).map(hmac::Key::from);
+        self.derived(b"a backup")
+    }
+
+    /// A key for something that is no extension's: no slug has a space, so that no key of links is one of these.
+    fn derived(&self, what: &[u8]) -> hmac::Key {
+        let key = self.links.expand(&[what], hmac::HMAC_SHA256).map(hmac::Key::from);
         // It fails for keys of several kilobytes alone.
         key.unwrap_or_else(|_| hmac::Key::new(hmac::HMAC_SHA256, self.id.as_bytes()))
     }

@@ -43,7 +43,8 @@ fn a_handler_that_misbehaves_costs_itself_alone() {
         for handler in ["exit", "grow"] {
             // Whoever asks has the answer by then; the other is due when the process has fallen, or is about to.
             let due = |ms| chrono::Utc::now() + chrono::TimeDelta::milliseconds(ms);
-            let asked = json!({ "handler": handler, "args": { "times": 99 }, "run_at": due(1_000) });
+            let asked =
+                json!({ "handler": handler, "args": { "times": 99 }, "run_at": due(1_000) });
             let beside =
                 json!({ "handler": "mark", "args": { "name": "beside" }, "run_at": due(1_300) });
             let (good, bad) = (ask(&instance, &beside), ask(&instance, &asked));

@@ -1,6 +1,7 @@
 use chrono::TimeDelta;
 
 use super::*;
+use crate::{gate::Installed, manifest::Slug};
 
 const TOKENS: &str = "/api/v1/admin/tokens";
 
@@ -102,4 +103,37 @@ fn what_is_no_token_is_401_or_404() {
     house.refuses("", "GET /api/v1/me", "401 UNAUTHORIZED");
     house.refuses("pn_nonsense", "GET /api/v1/me", "401 UNAUTHORIZED");
     house.refuses(&house.operator, &format!("DELETE {TOKENS}/nothing"), "404 NOT_FOUND");
+}
+
+#[test]
+fn a_token_of_an_extension_is_void_while_its_gates_are_closed() {
+    let house = House::having(&["shop"]);
+    let me = house.operator("GET /api/v1/me");
+    let account = text(me["account"]["id"].clone()).parse().unwrap();
+    let scopes = vec!["notes.read".to_owned()];
+    let issuer = &house.booted.issuer;
+    let issued = issuer.issue("shop", account, scopes, Duration::from_secs(60), Utc::now());
+    let token = issued.unwrap().token;
+    house.platform.gate.install(vec![Installed {
+        slug: "shop".to_owned(),
+        flag: "shop".parse::<Slug>().unwrap().flag(),
+        loaded: Ok(()),
+        state_disabled: false,
+        quarantined: None,
+        capabilities: Vec::new(),
+        dependencies: Vec::new(),
+    }]);
+    let switch = |on| {
+        let body = json!({ "enabled": on });
+        house.operator(&format!("PUT /api/v1/admin/extensions/shop/flag <- {body}"));
+    };
+    house.refuses(&token, "GET /api/v1/me", "401 UNAUTHORIZED");
+    switch(true);
+    assert_eq!(house.ask(&token, "GET /api/v1/me").status, 200);
+    house.refuses(&token, "GET /api/v1/admin/flags", "403 FORBIDDEN");
+    switch(false);
+    house.refuses(&token, "GET /api/v1/me", "401 UNAUTHORIZED");
+    switch(true);
+    house.pass(Duration::from_secs(61));
+    house.refuses(&token, "GET /api/v1/me", "401 UNAUTHORIZED");
 }
