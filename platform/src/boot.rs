@@ -38,6 +38,7 @@ use crate::{
         Accounts, Flags, Http, Jobs, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics,
         Provider, Providers, Runtime, Services, Settings as SettingsService, Tasks, Trace,
     },
+    webhooks::Webhooks,
     worker::{Crew, JobMeters, Wake},
 };
 
@@ -133,6 +134,8 @@ pub struct Booted {
     pub providers: Providers,
     /// The way to servers elsewhere.
     pub egress: Egress,
+    /// Where accounts want events sent.
+    pub webhooks: Webhooks,
     /// Makes and reads the tokens of extensions.
     pub issuer: Issuer,
 }
@@ -241,14 +244,23 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
     let migrator = Migrator::new(&core.engine).with_runs(settings.database.migrate_at_start);
     let running = extensions::load(&mut planned, &load, &migrator, &|it| makers.services(it));
     let Makers { metrics, tasks, providers, egress, issuer, .. } = makers;
-    let Running { mounts, seeds, hung, contributions, crew, providers: provided } = running;
+    let Running { mounts, seeds, hung, contributions, mut crew, providers: provided } = running;
     let provided = provided.into_iter().filter_map(|(slug, it)| {
         let extension = core.gate.find(&slug)?;
         let object = Arc::new(it.provider);
         Some((it.key.into_string(), Provider { slug, extension, object }))
     });
     providers.set(provided.collect());
-    for contribution in contributions {
+    let rung = core.wake.clone();
+    let webhooks = Webhooks::new(
+        core.db.clone(),
+        egress.clone(),
+        facts.key.clone(),
+        Arc::new(move || rung.ring()),
+    );
+    webhooks.join(&mut crew, settings.worker.keep_events);
+    let own = handle.block_on(webhooks.contribution())?;
+    for contribution in contributions.into_iter().chain([own]) {
         jobs::prepare(&core.db, contribution, &mut planned.entries, handle);
     }
     let mut quarantined = facts.quarantined.clone();
@@ -280,6 +292,7 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
         providers,
         egress,
         issuer,
+        webhooks,
     })
 }
 

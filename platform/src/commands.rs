@@ -15,6 +15,7 @@ mod backup;
 mod client;
 mod config;
 mod doctor;
+mod deliveries;
 mod events;
 mod examples;
 mod exit;
@@ -109,6 +110,9 @@ enum Command {
     /// Look at events, and deliver them again.
     #[command(subcommand)]
     Events(events::Events),
+    /// Look at what was sent to webhooks, and send it again.
+    #[command(subcommand)]
+    Deliveries(deliveries::Deliveries),
     /// List the processes that run jobs.
     Nodes(queues::Nodes),
     /// Look into the audit log.
@@ -191,6 +195,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Command::Queues(queues) => queues.run(&settings()?, output),
         Command::Schedules(schedules) => schedules.run(&settings()?, output),
         Command::Events(events) => events.run(&settings()?, output),
+        Command::Deliveries(deliveries) => deliveries.run(&settings()?, output),
         Command::Nodes(nodes) => nodes.run(&settings()?, output),
         Command::Audit(audit) => audit.run(&settings()?, output),
         Command::Backup(backup) => beside(settings()?, output, |it, out| backup.run(it, out)),

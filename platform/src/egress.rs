@@ -120,6 +120,11 @@ impl Egress {
         &self.0.settings.targets
     }
 
+    /// Whether an address is one that the operator allowed although it is not public, or a name that may lead there.
+    pub fn is_private(&self, url: &Url) -> bool {
+        self.0.settings.targets.is_private(url)
+    }
+
     /// Sends a request; dropping the future gives it up.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ mod route;
 pub mod socket;
 pub mod starting;
 pub mod state;
+mod webhooks;
 
 pub use self::state::Platform;
 use self::{context::Context, error::ApiError, limits::Sender};
@@ -158,6 +159,7 @@ fn app(
     App::new()
         .app_data(platform)
         .configure(|config| route::mount(config, "", core::table()))
+        .configure(|config| route::mount(config, "", webhooks::table()))
         .configure(|config| route::mount(config, "", openapi::table()))
         .service(
             web::scope(admin::BASE)

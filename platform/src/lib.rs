@@ -19,6 +19,7 @@ pub mod services;
 pub mod migrator;
 pub mod events;
 pub mod worker;
+pub mod webhooks;
 pub mod http;
 pub mod boot;
 pub mod commands;

@@ -159,11 +159,13 @@ fn sample(schema: &Value, name: &str) -> Value {
             let fields = required.filter_map(Value::as_str).chain(subject);
             fields.map(|it| (it.to_owned(), sample(&schema["properties"][it], it))).collect()
         }
+        ("array", "topics") => json!(["*.*.*"]),
         ("array", _) => json!([]),
         ("boolean", _) => json!(true),
         ("integer" | "number", _) => json!(1),
         (_, "name" | "platform_account_id") => json!(format!("some_{}", next())),
         (_, "email") => json!(format!("somebody{}@example.org", next())),
+        (_, "url") => json!("https://hooks.example.org/in"),
         (_, "actor") => json!("User;1"),
         _ if schema["format"] == "date-time" => json!("2999-01-01T00:00:00Z"),
         _ if schema["format"] == "date" => json!("2026-03-01"),
@@ -289,6 +291,10 @@ impl House {
             assert!(!id.is_empty(), "{}: {}", collection.name(), answer.text());
             rows.insert(fill(&collection, &rows), id);
         }
+        let new = json!({ "url": "https://hooks.example.org/in", "topics": ["*.*.*"] });
+        let made = operator.client.post("/api/v1/webhooks", &new).unwrap();
+        assert_eq!(made.status, 201, "{}", made.text());
+        rows.insert("/api/v1/webhooks".to_owned(), text(&made.data()["webhook"]["id"]));
         // A list of a campaign is a list, attached.
         let campaign = rows["/api/v1/marketing/campaigns"].clone();
         rows.insert("/api/v1/marketing/analytics/campaigns".to_owned(), campaign.clone());

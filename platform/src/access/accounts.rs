@@ -54,6 +54,15 @@ pub enum AccountError {
     /// The name is empty or too long.
     #[error("the name must have 1 to 200 characters")]
     Name,
+    /// The address is none.
+    #[error("the address must be one, `name@host`, of at most 254 letters")]
+    Email,
+    /// Another user of the account has the address.
+    #[error("the account has a user with that address")]
+    Taken,
+    /// No such account.
+    #[error("there is no such account")]
+    Unknown,
     /// The database.
     #[error("cannot change the accounts")]
     Database(#[from] RunError),
@@ -141,6 +150,55 @@ impl Access {
                 Ok(all.order(core_users::id).select(User::as_select()).load(conn)?)
             })
             .await
+    }
+
+    /// Makes a user of an account; the address is theirs alone there.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError`].
+    pub async fn create_user(
+        &self,
+        account: Uuid,
+        email: &str,
+        name: &str,
+        by: By,
+    ) -> Result<User, AccountError> {
+        let (email, name) = (email.trim().to_owned(), name.trim().to_owned());
+        if !(1..=200).contains(&name.chars().count()) {
+            return Err(AccountError::Name);
+        }
+        let is_address = email.len() <= 254
+            && email
+                .split_once('@')
+                .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+            && !email.contains(|it: char| it.is_whitespace() || it.is_control());
+        if !is_address {
+            return Err(AccountError::Email);
+        }
+        let make = move |conn: &mut HostConnection| {
+            if core_accounts::table.find(account).count().get_result::<i64>(conn)? == 0 {
+                return Err(AccountError::Unknown);
+            }
+            let made = insert_into(core_users::table)
+                .values((
+                    core_users::id.eq(Uuid::now_v7()),
+                    core_users::account_id.eq(account),
+                    core_users::email.eq(&email),
+                    core_users::name.eq(&name),
+                    core_users::created_at.eq(by.at),
+                ))
+                .on_conflict((core_users::account_id, core_users::email))
+                .do_nothing()
+                .returning(User::as_returning());
+            let user: Option<User> = made.get_result(conn).optional()?;
+            let user = user.ok_or(AccountError::Taken)?;
+            let entry = Entry::new("user.create", format!("user/{}", user.id));
+            let after = json!({ "account_id": account, "email": email, "name": name });
+            audit::append(conn, &by, entry.with_after(after))?;
+            Ok(user)
+        };
+        self.core.transaction(make).await
     }
 
     /// Makes an account; in core mode there is one, and no second.

@@ -93,6 +93,7 @@ pub fn platform(
         },
         meters,
         providers: booted.providers.clone(),
+        webhooks: booted.webhooks.clone(),
         job_meters: booted.job_meters.clone(),
         metrics: readings,
         extensions: extensions.dir.clone(),

@@ -21,6 +21,11 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("config check", &["powernode config check", "powernode config check --config new.toml"]),
     ("config reference", &["powernode config reference > CONFIGURATION.md"]),
     ("config show", &["powernode config show --origin", "powernode config show server.port"]),
+    ("deliveries list", &["powernode deliveries list --status failed"]),
+    (
+        "deliveries redeliver",
+        &["powernode deliveries redeliver 01890a5d-ac96-774b-bcce-b302099a8057"],
+    ),
     ("doctor", &["powernode doctor", "powernode doctor --json --data /var/lib/powernode"]),
     ("events list", &["powernode events list --topic 'notes.entry.*'"]),
     (

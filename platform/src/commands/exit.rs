@@ -107,8 +107,9 @@ impl Exit {
             });
         }
         match cause.downcast_ref::<AccountError>()? {
-            AccountError::Unavailable => Some(Self::Conflict),
-            AccountError::Name => Some(Self::Usage),
+            AccountError::Unavailable | AccountError::Taken => Some(Self::Conflict),
+            AccountError::Name | AccountError::Email => Some(Self::Usage),
+            AccountError::Unknown => Some(Self::NotFound),
             AccountError::Database(_) => None,
         }
     }

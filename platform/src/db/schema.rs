@@ -151,8 +151,52 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel::pg::sql_types::{Jsonb, Timestamptz, Uuid};
+    /// Where accounts want events sent.
+    core_webhooks (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        url -> Text,
+        description -> Text,
+        topics -> Jsonb,
+        enabled -> Bool,
+        disabled_reason -> Nullable<Text>,
+        failures -> BigInt,
+        trips -> BigInt,
+        paused_until -> Nullable<Timestamptz>,
+        previous_until -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use diesel::pg::sql_types::{Timestamptz, Uuid};
+    /// What was sent there, and what became of it.
+    core_deliveries (id) {
+        id -> Uuid,
+        webhook_id -> Uuid,
+        event -> Text,
+        topic -> Text,
+        body -> Text,
+        state -> Text,
+        attempts -> BigInt,
+        status -> Nullable<BigInt>,
+        error -> Nullable<Text>,
+        response -> Nullable<Text>,
+        took_ms -> Nullable<BigInt>,
+        attempted_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(core_users -> core_accounts (account_id));
 diesel::joinable!(core_tokens -> core_accounts (account_id));
+diesel::joinable!(core_webhooks -> core_accounts (account_id));
+diesel::joinable!(core_deliveries -> core_webhooks (webhook_id));
 diesel::allow_tables_to_appear_in_same_query!(
     core_accounts,
     core_users,
@@ -165,4 +209,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     core_secrets,
     core_quarantine,
     core_migrations,
+    core_webhooks,
+    core_deliveries,
 );

@@ -92,6 +92,14 @@ impl Targets {
         }
     }
 
+    /// Whether an address in the web is a number that is not public, or `localhost`.
+    pub fn is_private(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let is_public = |address: IpAddr| !NOT_PUBLIC.iter().any(|it| it.contains(address));
+        literal.map_or_else(|_| host == "localhost", |it| !is_public(it.to_canonical()))
+    }
+
     /// What of `found` may be connected to.
     ///
     /// # Errors

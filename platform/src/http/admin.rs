@@ -4,6 +4,7 @@ use super::route::CoreRoute;
 
 mod accounts;
 mod audit;
+mod deliveries;
 mod events;
 mod explain;
 mod extensions;
@@ -26,5 +27,6 @@ pub(super) fn table() -> Vec<CoreRoute> {
     routes.extend(jobs::table());
     routes.extend(queues::table());
     routes.extend(events::table());
+    routes.extend(deliveries::table());
     routes
 }

@@ -21,6 +21,7 @@ use crate::{
     access::{AccessError, AccountError, TokenError},
     gate::{self, Code, FlagError, SwitchError},
     services::LinkError,
+    webhooks::WebhookError,
 };
 
 /// A request that cannot be answered as it was meant.
@@ -360,7 +361,22 @@ impl From<AccountError> for ApiError {
         match error {
             AccountError::Unavailable => Self::unavailable_feature(error.to_string()),
             AccountError::Name => Self::invalid("name", error.to_string()),
+            AccountError::Email => Self::invalid("email", error.to_string()),
+            AccountError::Unknown => Self::not_found("account"),
+            AccountError::Taken => Self::conflict(error.to_string()),
             AccountError::Database(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<WebhookError> for ApiError {
+    fn from(error: WebhookError) -> Self {
+        match error {
+            WebhookError::Unknown => Self::not_found("webhook"),
+            WebhookError::Field { field, fault } => Self::invalid(field, fault),
+            WebhookError::Topic(error) => Self::invalid("topics", error.to_string()),
+            WebhookError::Many => Self::conflict(error.to_string()),
+            WebhookError::NoRandomness | WebhookError::Database(_) => Self::internal(error),
         }
     }
 }

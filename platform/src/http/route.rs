@@ -10,7 +10,7 @@ use actix_web::{
 use matchit::Router;
 
 use super::{
-    admin, core, dispatch::Missing, error::ApiError, openapi, openapi::describe::Describe,
+    admin, core, dispatch::Missing, error::ApiError, openapi, openapi::describe::Describe, webhooks,
 };
 use crate::gate::Gate;
 
@@ -171,7 +171,12 @@ impl fmt::Debug for CoreRoute {
 
 /// All of them.
 pub(super) fn all() -> Vec<CoreRoute> {
-    core::table().into_iter().chain(openapi::table()).chain(admin::table()).collect()
+    core::table()
+        .into_iter()
+        .chain(webhooks::table())
+        .chain(openapi::table())
+        .chain(admin::table())
+        .collect()
 }
 
 /// What is known of a route without calling it.

@@ -28,6 +28,7 @@ use crate::{
     gate::{Actor, ActorId, Extension, FlagStore, Gate, StateSwitch},
     registry::{FaultLimit, Mounted, Registry},
     services::{LinkKey, Providers},
+    webhooks::Webhooks,
     worker::{JobMeters, Wake},
 };
 
@@ -63,6 +64,8 @@ pub struct Platform {
     pub meters: Arc<Meters>,
     /// What extensions do for the core.
     pub providers: Providers,
+    /// Where accounts want events sent.
+    pub webhooks: Webhooks,
     /// Numbers of jobs and queues.
     pub job_meters: JobMeters,
     /// All metrics.

@@ -19,6 +19,8 @@ use actix_web::{
     web::Data,
 };
 use chrono::Utc;
+use diesel::prelude::*;
+use powernode_plugin_api::db::RunError;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -28,6 +30,7 @@ use crate::{
     audit::By,
     boot::{self, Booted, serve},
     config::{Settings, Sources},
+    db::schema::core_deliveries,
     events::{self, NewEvent, NewSubscription, Pattern},
     queue::{self, Missed, NewJob, Schedule},
 };
@@ -160,6 +163,18 @@ impl House {
             queue::enqueue(conn, slug, &[NewJob::new(handler, "{}")], now)
         });
         self.serving.block_on(written).unwrap()[0].unwrap()
+    }
+
+    /// Says that a delivery failed for good.
+    fn ended(&self, delivery: &str) {
+        let id: uuid::Uuid = delivery.parse().unwrap();
+        let ended = self.platform.core.transaction(move |conn| {
+            diesel::update(core_deliveries::table.find(id))
+                .set(core_deliveries::state.eq("failed"))
+                .execute(conn)
+                .map_err(RunError::from)
+        });
+        assert_eq!(self.serving.block_on(ended).unwrap(), 1);
     }
 
     /// Lets time pass, as far as tokens and limits know.

@@ -9,7 +9,8 @@ use super::{Library, Manifest, ManifestError, NavEntry, error::shorten};
 pub const RESERVED_SLUGS: [&str; 6] = ["core", "admin", "extensions", "private", "sqlite", "pg"];
 
 /// First words of the core's own routes below `/api/v1/`; neither a slug nor a prefix may take one.
-pub const CORE_ROUTES: [&str; 6] = ["admin", "extensions", "config", "reports", "core", "me"];
+pub const CORE_ROUTES: [&str; 8] =
+    ["admin", "extensions", "config", "reports", "core", "me", "webhooks", "changes"];
 
 const API: &str = "/api/v1/";
 /// Longest text of one line, such as a name, in characters.

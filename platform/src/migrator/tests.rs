@@ -72,11 +72,12 @@ fn each_runs_once_and_the_core_first() {
     let fixture = Fixture::new();
     let shop = [source("shop", &[ITEMS])];
     expect![[r#"
-        core: 4 to run
+        core: 5 to run
           2026-01-01-000000_core
           2026-02-01-000000_roles
           2026-03-01-000000_queue
           2026-03-02-000000_events
+          2026-03-03-000000_webhooks
         shop: 1 to run
           2026-02-01-000000_items
     "#]]

@@ -70,6 +70,7 @@ pub(super) fn conforms((method, path): &(Method, String), answer: &Answer) {
 fn sample(route: &CoreRoute) -> String {
     let path = route.path.replace("{slug}", "none").replace("{name}", "none");
     let path = path.replace("{id}", &uuid::Uuid::nil().to_string()).replace("{token}", "none");
+    let path = path.replace("{delivery}", "none");
     let path = path.replace("{value}", "User;1");
     format!("{} {path}", route.method)
 }
@@ -351,6 +352,28 @@ fn each_route_succeeds_as_it_is_described() {
         ask(&format!("POST /api/v1/admin/jobs/{job}/{action}"));
         ask(&format!(r#"POST /api/v1/admin/jobs/{action} <- {{"extension":"shop"}}"#));
     }
+
+    ask(&format!(
+        r#"POST /api/v1/admin/accounts/{account}/users <- {{"email":"a@example.org","name":"A"}}"#
+    ));
+    let new = r#"{"url":"https://hooks.example.org/in","topics":["shop.*.*"]}"#;
+    let mut made = house.operator(&format!("POST /api/v1/webhooks <- {new}"));
+    let hook = format!("/api/v1/webhooks/{}", text(made["webhook"]["id"].take()));
+    ask(&format!("POST /api/v1/webhooks <- {new}"));
+    ask("GET /api/v1/webhooks");
+    ask(&format!("GET {hook}"));
+    ask(&format!("PUT {hook} <- {new}"));
+    ask(&format!("POST {hook}/secret"));
+    ask(&format!("POST {hook}/test"));
+    ask(&format!("GET {hook}/deliveries?state=pending&per_page=1"));
+    ask("GET /api/v1/admin/deliveries");
+    let sent = house.operator(&format!("POST {hook}/test"));
+    let delivery = text(sent["id"].clone());
+    house.ended(&delivery);
+    ask(&format!("POST {hook}/deliveries/{delivery}/redeliver"));
+    house.ended(&delivery);
+    ask(&format!("POST /api/v1/admin/deliveries/{delivery}/redeliver"));
+    ask(&format!("DELETE {hook}"));
 
     // Core mode has neither.
     let unavailable = ["\"postApiV1AdminAccounts\"", "\"getApiV1ReportsAdvanced\""];
