@@ -133,7 +133,11 @@ impl RawStream for Parts {
 }
 
 /// Writes `{"success":true,"data":…}`, with `meta` where there is some.
-fn envelope<T: Serialize>(status: u16, data: &T, meta: Option<&Value>) -> Result<Response> {
+pub(crate) fn envelope<T: Serialize>(
+    status: u16,
+    data: &T,
+    meta: Option<&Value>,
+) -> Result<Response> {
     let mut body = Vec::with_capacity(128);
     body.extend_from_slice(br#"{"success":true,"data":"#);
     serde_json::to_writer(&mut body, data).map_err(Error::internal)?;

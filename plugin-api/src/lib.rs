@@ -44,6 +44,7 @@ pub mod resource;
 pub mod jobs;
 pub mod events;
 pub mod providers;
+pub mod webhooks;
 pub mod extension;
 mod trace;
 #[doc(hidden)]
