@@ -35,8 +35,9 @@ use crate::{
     queue,
     registry::{Entry, Registry, State, quarantine, report},
     services::{
-        Accounts, Flags, Http, Jobs, KeyError, Kv, LinkKey, MasterKey, Metrics, PluginMetrics,
-        Provider, Providers, Runtime, Services, Settings as SettingsService, Tasks, Trace,
+        Accounts, Flags, Http, Jobs, JobsWithout, KeyError, Kv, LinkKey, MasterKey, Metrics,
+        PluginMetrics, Provider, Providers, Runtime, Services, Settings as SettingsService, Tasks,
+        Trace,
     },
     webhooks::Webhooks,
     worker::{Crew, JobMeters, Wake},
@@ -398,7 +399,10 @@ impl<'a> Makers<'a> {
         let wake = self.core.wake.clone();
         let services = Services {
             slug: slug.to_owned(),
-            db: self.core.engine.for_extension(slug),
+            db: match manifest.components.worker.api_only {
+                true => JobsWithout::of(self.core.engine.for_extension(slug), slug),
+                false => self.core.engine.for_extension(slug),
+            },
             trace: RArc::new(Trace::new(slug)),
             settings: RArc::new(SettingsService::new(
                 slug,

@@ -40,7 +40,10 @@ pub use self::{
         see_jobs, see_nodes, see_queues, see_schedules, set_paused,
     },
     prune::prune,
-    queues::{Limits, MOST_COUNTED, Queue, Size, ensure, pause, queues, resume, set_limits, sizes},
+    queues::{
+        Limits, MOST_COUNTED, Queue, Size, ensure, pause, queues, resume, set_limits, sizes,
+        suggest,
+    },
     rescue::{Dead, MOST_DEATHS, give_back_strays, rescue, rescue_all},
     schedule::{Missed, Schedule, Synced, Tick, schedules, sync, tick},
     stage::{next_due, stage},

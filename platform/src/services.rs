@@ -22,6 +22,7 @@ use powernode_abi::{
 };
 
 mod accounts;
+mod api_only;
 mod flags;
 mod http;
 mod jobs;
@@ -35,6 +36,7 @@ mod trace;
 
 pub use self::{
     accounts::Accounts,
+    api_only::{ApiOnly, JobsWithout, within},
     flags::{Ask, Flags},
     http::Http,
     jobs::Jobs,

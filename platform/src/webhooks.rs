@@ -31,7 +31,7 @@ use crate::{
     events::{self, NewSubscription, Pattern},
     queue::{Missed, NewJob},
     services::MasterKey,
-    worker::{Contribution, Crew, NewSchedule, Options, Task},
+    worker::{Contribution, Crew, NewQueue, NewSchedule, Options, Task},
 };
 
 /// Whose the jobs are: the core's own.
@@ -90,7 +90,7 @@ impl Webhooks {
         let any = self.core.read(|conn| endpoint::any(conn).map_err(RunError::from)).await?;
         Ok(Contribution {
             slug: CORE.to_owned(),
-            queues: vec![QUEUE.to_owned()],
+            queues: vec![NewQueue { name: Some(QUEUE.to_owned()), ..NewQueue::default() }],
             schedules: vec![NewSchedule {
                 name: PRUNE.to_owned(),
                 expression: "every 1h".to_owned(),

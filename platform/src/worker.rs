@@ -46,7 +46,7 @@ pub use self::{
     listen::Listening,
     lock::JobLock,
     meters::JobMeters,
-    prepare::{Contribution, NewSchedule, PrepareError, prepare},
+    prepare::{Contribution, NewQueue, NewSchedule, PrepareError, prepare},
     progress::Progress,
     settings::WorkerSettings,
     wake::Wake,

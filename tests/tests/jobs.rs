@@ -1,6 +1,6 @@
 //! Jobs of a built library through the running platform, on both databases.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use powernode_tests::{
@@ -20,6 +20,25 @@ fn on_both(test: impl Fn(Instance) -> Result<()>) -> Result<()> {
     if let Some(cluster) = Cluster::shared() {
         let setup = Setup::new()?.with_setting("database.url", &cluster.database()?);
         test(started(setup.with_variable("HOME", "/nonexistent"))?).context("on PostgreSQL")?;
+    }
+    Ok(())
+}
+
+/// With this configuration, and that in the manifest about its worker.
+fn on_both_with(config: &str, worker: Value, test: impl Fn(Instance) -> Result<()>) -> Result<()> {
+    let start = |setup: Setup| -> Result<Instance> {
+        let directory = setup.directory().join("config");
+        fs::create_dir_all(&directory)?;
+        fs::write(directory.join("powernode.toml"), config)?;
+        let mut manifest = manifest("fixture-000", "1.0.0");
+        manifest["default_enabled"] = true.into();
+        manifest["components"] = json!({ "server": true, "worker": worker });
+        setup.with_extension(&fixture("worker")?, &manifest)?.start()
+    };
+    test(start(Setup::new()?)?).context("on SQLite")?;
+    if let Some(cluster) = Cluster::shared() {
+        let setup = Setup::new()?.with_setting("database.url", &cluster.database()?);
+        test(start(setup.with_variable("HOME", "/nonexistent"))?).context("on PostgreSQL")?;
     }
     Ok(())
 }
@@ -203,6 +222,53 @@ fn operators_see_queues_and_jobs_pause_retry_and_cancel() -> Result<()> {
         }
         ensure!(operator.get(&format!("{admin}/jobs?state=lost"))?.status == 422);
         ensure!(operator.post(&format!("{admin}/queues/nobody/pause"), &json!({}))?.status == 404);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_handler_s_word_on_its_queue_holds_until_an_operator_s() -> Result<()> {
+    on_both_with("[extension.fixture-000]\nfew = 2\n", json!(true), |instance| {
+        let few = || -> Result<Value> {
+            let all = instance.operator().get("/api/v1/admin/queues")?.data();
+            let all = all.as_array().context("no list")?.clone();
+            all.into_iter().find(|it| it["name"] == "fixture-000:few").context("no queue")
+        };
+        ensure!(few()?["max_per_node"] == 2, "{}", few()?);
+        for _ in 0..6 {
+            let id = ask(
+                &instance,
+                json!({ "handler": "few", "queue": "few", "args": { "name": "few", "ms": 200 } }),
+            )?;
+            ensure!(id > 0);
+        }
+        ensure!(
+            within(SOON, || marks(&instance, "few").is_ok_and(|it| it == 6)),
+            "{}",
+            instance.log()
+        );
+        let counts = instance.anonymous().get(&format!("{BASE}/counts"))?.data();
+        ensure!(counts["most"] == 2, "{counts}");
+        let chosen = json!({ "max_per_node": 7 });
+        instance.operator().put("/api/v1/admin/queues/fixture-000:few", &chosen)?;
+        let again = instance.stop()?.start()?;
+        let all = again.operator().get("/api/v1/admin/queues")?.data().to_string();
+        ensure!(all.contains("\"max_per_node\":7"), "{all}");
+        Ok(())
+    })
+}
+
+#[test]
+fn jobs_of_an_extension_that_is_api_only_reach_no_database() -> Result<()> {
+    on_both_with("", json!({ "api_only": true }), |instance| {
+        // Routes reach it: the job is written in the extension's own transaction.
+        let asked = json!({ "handler": "mark", "args": { "name": "one" }, "attempts": 1 });
+        let dead = becomes(&instance, ask(&instance, asked)?, "dead")?;
+        let shown = instance.operator().get(&format!("/api/v1/admin/jobs/{}", dead["id"]))?.text();
+        ensure!(shown.contains("reach no database") && shown.contains("api_only"), "{shown}");
+        ensure!(marks(&instance, "one")? == 0);
+        let done = ask(&instance, json!({ "handler": "ok", "args": null }))?;
+        becomes(&instance, done, "done")?;
         Ok(())
     })
 }

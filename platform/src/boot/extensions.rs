@@ -334,8 +334,7 @@ impl Planned {
             }
             self.providers.insert(key.to_string(), entry.slug.clone());
         }
-        let jobs =
-            jobs::read(&entry.slug, loaded.handlers, loaded.schedules, loaded.subscriptions)?;
+        let jobs = jobs::read(&manifest, loaded.handlers, loaded.schedules, loaded.subscriptions)?;
         entry.plugin = Some(loaded.plugin);
         let (migrations, seeds, providers) = (loaded.migrations, loaded.seeds, loaded.providers);
         Ok(Brought { mounts, migrations, seeds, jobs, providers })

@@ -24,11 +24,12 @@ use super::{Booted, nodes};
 use crate::{
     config::Settings,
     events::{NewSubscription, Pattern},
-    manifest::{Refusal, Stage},
+    manifest::{Manifest, Refusal, Stage},
     queue::{DEFAULT_ATTEMPTS, DEFAULT_PRIORITY, Missed, NewJob},
     registry::Entry,
     worker::{
-        self, Contribution, LibraryHandler, NewSchedule, Options, Worker, WorkerSettings, Workshop,
+        self, Contribution, LibraryHandler, NewQueue, NewSchedule, Options, Worker, WorkerSettings,
+        Workshop,
     },
 };
 
@@ -109,13 +110,14 @@ pub(super) struct Jobs {
 ///
 /// [`Refusal`] where two handlers have one name, or their options or schedules cannot be read.
 pub(super) fn read(
-    slug: &str,
+    manifest: &Manifest,
     handlers: Vec<JobHandlerDef>,
     schedules: Vec<ScheduleDef>,
     subscriptions: Vec<SubscriptionDef>,
 ) -> Result<Jobs, Refusal> {
+    let (slug, api_only) = (manifest.slug.as_str(), manifest.components.worker.api_only);
     let refuse = |code, message| Refusal::new(Stage::Register, code, message);
-    let mut queues = BTreeSet::new();
+    let mut queues = BTreeMap::<Option<String>, NewQueue>::new();
     let mut names = BTreeSet::new();
     let mut known = BTreeMap::new();
     let mut read = Vec::new();
@@ -131,16 +133,19 @@ pub(super) fn read(
                 format!("the options of handler `{name}` of `{slug}`: {error}"),
             )
         })?;
-        queues.extend(options.queue.clone());
+        let queue = queues.entry(options.queue.clone()).or_default();
+        queue.per_node = least(queue.per_node, options.concurrency);
+        queue.global = least(queue.global, options.concurrency_of_all);
         known.insert(name.clone(), options.clone());
         let timeout = options.timeout_ms.map(Duration::from_millis);
-        read.push((name, Options { timeout }, LibraryHandler::new(handler)));
+        let handler = LibraryHandler::new(handler).api_only(api_only);
+        read.push((name, Options { timeout }, handler));
     }
     let schedules = schedules.into_iter().map(|it| {
         let job: NewJob = serde_json::from_value(it.job).map_err(|error| {
             refuse("schedule_job", format!("schedule `{}` of `{slug}`: {error}", it.name))
         })?;
-        queues.extend(job.queue.clone());
+        queues.entry(job.queue.clone()).or_default();
         let missed = match it.missed {
             jobs::Missed::Skip => Missed::Skip,
             jobs::Missed::Once => Missed::Once,
@@ -152,9 +157,14 @@ pub(super) fn read(
     let schedules = schedules.collect::<Result<_, Refusal>>()?;
     let heard = subscriptions.into_iter().map(|it| heard(slug, it, &known));
     let subscriptions = heard.collect::<Result<_, Refusal>>()?;
-    let queues = queues.into_iter().collect();
+    let queues = queues.into_iter().map(|(name, queue)| NewQueue { name, ..queue }).collect();
     let contribution = Contribution { slug: slug.to_owned(), queues, schedules, subscriptions };
     Ok(Jobs { contribution, handlers: read })
+}
+
+/// The lower bound of two, where there is one.
+fn least(one: Option<u32>, other: Option<u32>) -> Option<u32> {
+    one.into_iter().chain(other).min()
 }
 
 /// A subscription, which is run as its handler wants to be called.

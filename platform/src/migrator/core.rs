@@ -33,7 +33,8 @@ pub(super) fn migrations() -> ExtensionMigrations {
             "2026-02-01-000000_roles",
             "2026-03-01-000000_queue",
             "2026-03-02-000000_events",
-            "2026-03-03-000000_webhooks"
+            "2026-03-03-000000_webhooks",
+            "2026-03-04-000000_queue_limits"
         ],
     }
 }

@@ -13,6 +13,8 @@ use serde::Serialize;
 
 use super::{claim::count, millis, moment, span, sql::Sql};
 
+/// How many jobs of a queue run at once on one node, where nobody says; the table's default too.
+const DEFAULT_PER_NODE: u32 = 5;
 /// How far jobs of one state in one queue are counted.
 pub const MOST_COUNTED: u32 = 10_000;
 
@@ -84,6 +86,28 @@ pub fn ensure(conn: &mut HostConnection, slug: &str, names: &[&str]) -> QueryRes
     Ok(())
 }
 
+/// How many jobs of a queue run at once, as its extension wants it: until an operator says otherwise.
+///
+/// # Errors
+///
+/// The database's.
+pub fn suggest(
+    conn: &mut HostConnection,
+    queue: &str,
+    per_node: Option<u32>,
+    global: Option<u32>,
+) -> QueryResult<()> {
+    const SUGGEST: &str = "UPDATE core_queues SET max_per_node = $2, max_global = $3 \
+        WHERE name = $1 AND chosen = 0 AND (max_per_node <> $2 OR coalesce(max_global, -1) <> coalesce($3, -1))";
+    let per_node = per_node.unwrap_or(DEFAULT_PER_NODE);
+    Sql::<()>::both(SUGGEST)
+        .text(queue)
+        .number(i64::from(per_node))
+        .number(global.map(i64::from))
+        .execute(conn)
+        .map(drop)
+}
+
 /// Pauses a queue on all nodes: when this is committed, no job of its begins, and those that run go on. Answers whether
 /// there is such a queue.
 ///
@@ -114,6 +138,7 @@ pub fn resume(conn: &mut HostConnection, queue: &str) -> QueryResult<bool> {
 pub fn set_limits(conn: &mut HostConnection, queue: &str, limits: Limits) -> QueryResult<bool> {
     const SET: &str = "UPDATE core_queues SET max_per_node = coalesce($2, max_per_node), \
         max_global = CASE WHEN $3 = 1 THEN $4 ELSE max_global END, \
+        chosen = CASE WHEN $2 IS NOT NULL OR $3 = 1 THEN 1 ELSE chosen END, \
         retain_done_ms = coalesce($5, retain_done_ms), retain_dead_ms = coalesce($6, retain_dead_ms) \
         WHERE name = $1";
     let touched = Sql::<()>::both(SET)

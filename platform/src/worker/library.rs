@@ -17,24 +17,37 @@ use powernode_abi::{
 };
 
 use super::{Cancel, Handler, Progress, Reason, Task};
-use crate::queue::{Claimed, Outcome};
+use crate::{
+    queue::{Claimed, Outcome},
+    services::{ApiOnly, within},
+};
 
 /// A handler of a library's.
-pub struct LibraryHandler(JobHandlerObject);
+pub struct LibraryHandler {
+    handler: JobHandlerObject,
+    /// Whether its jobs reach no database.
+    api_only: bool,
+}
 
 impl LibraryHandler {
     /// The handler that runs jobs in a library.
     pub fn new(handler: JobHandlerObject) -> Self {
-        Self(handler)
+        Self { handler, api_only: false }
+    }
+
+    /// Whose jobs reach no database, as the component setting `api_only` says.
+    pub fn api_only(self, api_only: bool) -> Self {
+        Self { api_only, ..self }
     }
 }
 
 impl Handler for LibraryHandler {
     fn run(&self, task: Task) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
         let run = Run::new(task);
-        let future = self.0.run(RawRun_TO::from_value(run, TD_Opaque));
+        let (run, api_only) = (RawRun_TO::from_value(run, TD_Opaque), self.api_only);
+        let future = within(api_only, || self.handler.run(run));
         Box::pin(async move {
-            match future.await {
+            match ApiOnly::new(future, api_only).await {
                 Ok(RResult::ROk(outcome)) => understood(outcome),
                 Ok(RResult::RErr(error)) => Outcome::Retry(error.to_string()),
                 Err(panic) => Outcome::Retry(format!("panicked: {}", panic.0)),

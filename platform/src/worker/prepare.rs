@@ -7,7 +7,7 @@ use powernode_plugin_api::Db;
 
 use crate::{
     events::{self, NewSubscription},
-    queue::{BadTimes, Missed, NewJob, QueueError, Schedule, Synced, Times, ensure, sync},
+    queue::{BadTimes, Missed, NewJob, QueueError, Schedule, Synced, Times, ensure, suggest, sync},
 };
 
 /// An extension's queues and schedules.
@@ -15,12 +15,23 @@ use crate::{
 pub struct Contribution {
     /// Whose they are.
     pub slug: String,
-    /// Queues beside its own: `mail` of `shop:mail`.
-    pub queues: Vec<String>,
+    /// Its queues; its own is there also where it is not among them.
+    pub queues: Vec<NewQueue>,
     /// Its schedules, all of them: those that it named before and are not here are kept, and tick no more.
     pub schedules: Vec<NewSchedule>,
     /// What it hears, all of it: what it heard before and does not name here is kept, and hears no more.
     pub subscriptions: Vec<NewSubscription>,
+}
+
+/// A queue as an extension names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewQueue {
+    /// `mail` of `shop:mail`; none: the extension's own queue.
+    pub name: Option<String>,
+    /// How many of its jobs run at once on one node, until an operator says otherwise.
+    pub per_node: Option<u32>,
+    /// How many on all nodes together.
+    pub global: Option<u32>,
 }
 
 /// A schedule as an extension names it.
@@ -115,8 +126,12 @@ pub async fn prepare(
     let Contribution { slug, queues, subscriptions, .. } = contribution;
     let whose = slug.clone();
     let written = core.transaction(move |conn| {
-        let names: Vec<&str> = queues.iter().map(String::as_str).collect();
+        let names: Vec<&str> = queues.iter().filter_map(|it| it.name.as_deref()).collect();
         ensure(conn, &slug, &names)?;
+        for NewQueue { name, per_node, global } in &queues {
+            let queue = name.as_ref().map_or_else(|| slug.clone(), |it| format!("{slug}:{it}"));
+            suggest(conn, &queue, *per_node, *global)?;
+        }
         let gone = events::sync(conn, &slug, &subscriptions, now)?;
         Ok::<_, QueueError>((sync(conn, &slug, &schedules, now)?, gone))
     });

@@ -168,3 +168,26 @@ fn limits_are_set_one_by_one() {
         assert!(!it.core(|conn| Ok(set_limits(conn, "nowhere", Limits::default())?)));
     });
 }
+
+#[test]
+fn an_extension_s_limits_hold_until_an_operator_says_otherwise() {
+    on_both(|it| {
+        it.core(|conn| Ok(ensure(conn, "shop", &["mail"])?));
+        let suggest = |per_node, global| {
+            it.core(move |conn| Ok(suggest(conn, "shop:mail", per_node, global)?));
+            let all = it.core(|conn| Ok(queues(conn)?));
+            let queue = all.into_iter().find(|it| it.name == "shop:mail").unwrap();
+            (queue.max_per_node, queue.max_global)
+        };
+        assert_eq!(suggest(Some(2), Some(3)), (2, Some(3)));
+        assert_eq!(suggest(Some(1), None), (1, None));
+        assert_eq!(suggest(None, None), (5, None));
+        // How long jobs are kept says nothing of that.
+        let keep = Limits { retain_done: Some(Duration::ZERO), ..Limits::default() };
+        it.core(move |conn| Ok(set_limits(conn, "shop:mail", keep)?));
+        assert_eq!(suggest(Some(2), None), (2, None));
+        let limits = Limits { max_per_node: Some(9), ..Limits::default() };
+        it.core(move |conn| Ok(set_limits(conn, "shop:mail", limits)?));
+        assert_eq!(suggest(Some(2), Some(2)), (9, None));
+    });
+}

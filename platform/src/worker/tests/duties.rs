@@ -16,7 +16,7 @@ fn hourly(missed: Missed) -> NewSchedule {
 fn prepare_with(it: &Fixture, schedules: Vec<NewSchedule>) -> queue::Synced {
     let contribution = Contribution {
         slug: "shop".into(),
-        queues: vec!["mail".into()],
+        queues: vec![NewQueue { name: Some("mail".into()), ..NewQueue::default() }],
         schedules,
         subscriptions: Vec::new(),
     };

@@ -1,0 +1,1 @@
+ALTER TABLE core_queues DROP COLUMN chosen;
