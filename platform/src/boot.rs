@@ -21,6 +21,7 @@ use self::extensions::{LoadSettings, Running};
 use crate::{
     access::{Issuer, permissions},
     audit::By,
+    changes::{Changes, Channel, Channels},
     config::{Origin, Settings},
     db::{
         Confinement, DatabaseSettings, DbOpenError, Durability, Engine,
@@ -35,7 +36,7 @@ use crate::{
     queue,
     registry::{Entry, Registry, State, quarantine, report},
     services::{
-        Accounts, Flags, Http, Jobs, JobsWithout, KeyError, Kv, LinkKey, MasterKey, Metrics,
+        self, Accounts, Flags, Http, Jobs, JobsWithout, KeyError, Kv, LinkKey, MasterKey, Metrics,
         PluginMetrics, Provider, Providers, Runtime, Services, Settings as SettingsService, Tasks,
         Trace,
     },
@@ -137,6 +138,10 @@ pub struct Booted {
     pub egress: Egress,
     /// Where accounts want events sent.
     pub webhooks: Webhooks,
+    /// What followers are told.
+    pub changes: Changes,
+    /// The live channels of extensions.
+    pub channels: Channels,
     /// Makes and reads the tokens of extensions.
     pub issuer: Issuer,
 }
@@ -244,14 +249,26 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
     let makers = Makers::new(&core, settings, handle, &facts, &planned.entries, registry.clone());
     let migrator = Migrator::new(&core.engine).with_runs(settings.database.migrate_at_start);
     let running = extensions::load(&mut planned, &load, &migrator, &|it| makers.services(it));
-    let Makers { metrics, tasks, providers, egress, issuer, .. } = makers;
-    let Running { mounts, seeds, hung, contributions, mut crew, providers: provided } = running;
+    let Makers { metrics, tasks, providers, egress, issuer, changes, channels, .. } = makers;
+    let Running {
+        mounts,
+        seeds,
+        hung,
+        contributions,
+        mut crew,
+        providers: provided,
+        channels: channel_names,
+    } = running;
     let provided = provided.into_iter().filter_map(|(slug, it)| {
         let extension = core.gate.find(&slug)?;
         let object = Arc::new(it.provider);
         Some((it.key.into_string(), Provider { slug, extension, object }))
     });
     providers.set(provided.collect());
+    let named = channel_names.into_iter().filter_map(|(slug, name, permission)| {
+        Some((name, Channel { extension: core.gate.find(&slug)?, permission }))
+    });
+    channels.set(named.collect());
     let rung = core.wake.clone();
     let webhooks = Webhooks::new(
         core.db.clone(),
@@ -294,6 +311,8 @@ pub fn extensions(core: Core, settings: &Settings, handle: &Handle) -> Result<Bo
         egress,
         issuer,
         webhooks,
+        changes,
+        channels,
     })
 }
 
@@ -368,6 +387,8 @@ struct Makers<'a> {
     providers: Providers,
     egress: Egress,
     issuer: Issuer,
+    changes: Changes,
+    channels: Channels,
 }
 
 impl<'a> Makers<'a> {
@@ -385,7 +406,21 @@ impl<'a> Makers<'a> {
         let providers = Providers::new(core.gate.clone(), handle.clone());
         let (egress, key) = (egress(settings, handle), facts.key.clone());
         let issuer = Issuer::new(key.tokens());
-        Self { core, settings, handle, key, flags, metrics, tasks, providers, egress, issuer }
+        let (changes, channels) = (Changes::new(core.db.clone()), Channels::default());
+        Self {
+            core,
+            settings,
+            handle,
+            key,
+            flags,
+            metrics,
+            tasks,
+            providers,
+            egress,
+            issuer,
+            changes,
+            channels,
+        }
     }
 
     fn services(&self, manifest: &Manifest) -> Option<HostObject> {
@@ -417,6 +452,12 @@ impl<'a> Makers<'a> {
             links: RArc::new(LinkKey::new(&self.key, slug)),
             jobs: RArc::new(Jobs::new(slug, core.clone(), Arc::new(move || wake.ring()))),
             providers: RArc::new(self.providers.clone()),
+            channels: RArc::new(services::Channels::new(
+                slug,
+                core.clone(),
+                self.changes.clone(),
+                self.channels.clone(),
+            )),
             http: RArc::new(Http::new(
                 slug,
                 self.egress.clone(),

@@ -21,6 +21,7 @@ use socket2::{Domain, Socket, Type};
 pub mod admin;
 pub mod body;
 pub mod caller;
+mod changes;
 mod chunked;
 pub mod context;
 pub mod core;
@@ -160,6 +161,7 @@ fn app(
         .app_data(platform)
         .configure(|config| route::mount(config, "", core::table()))
         .configure(|config| route::mount(config, "", webhooks::table()))
+        .configure(|config| route::mount(config, "", changes::table()))
         .configure(|config| route::mount(config, "", openapi::table()))
         .service(
             web::scope(admin::BASE)

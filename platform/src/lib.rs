@@ -15,6 +15,7 @@ pub mod registry;
 pub mod gate;
 pub mod egress;
 pub mod queue;
+pub mod changes;
 pub mod services;
 pub mod migrator;
 pub mod events;

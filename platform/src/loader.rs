@@ -14,7 +14,9 @@ use powernode_abi::{
     AbiError, HostObject, JobHandlerDef, MigrationDef, PluginObject, RawRoute, plugin::SeedDef,
     providers::ProviderDef,
 };
-use powernode_plugin_api::{Description, events::SubscriptionDef, jobs::ScheduleDef};
+use powernode_plugin_api::{
+    Description, channels::ChannelDef, events::SubscriptionDef, jobs::ScheduleDef,
+};
 
 use crate::manifest::{Manifest, Refusal, Stage};
 
@@ -40,6 +42,8 @@ pub struct Loaded {
     pub subscriptions: Vec<SubscriptionDef>,
     /// What it does for others.
     pub providers: Vec<ProviderDef>,
+    /// Its live channels.
+    pub channels: Vec<ChannelDef>,
 }
 
 /// Opens the library at `path`, which was verified before, and makes its extension.
@@ -69,6 +73,9 @@ pub fn load(
         let subscriptions = subscriptions
             .map_err(|error| AbiError::failed(format!("its subscriptions: {error}")))?;
         let providers = plugin.providers().into_result()?.into();
+        let channels = serde_json::from_str(&plugin.channels().into_result()?);
+        let channels =
+            channels.map_err(|error| AbiError::failed(format!("its channels: {error}")))?;
         let plugin = Arc::new(plugin);
         Ok((
             description,
@@ -81,6 +88,7 @@ pub fn load(
                 schedules,
                 subscriptions,
                 providers,
+                channels,
             },
         ))
     });

@@ -9,6 +9,7 @@ use powernode_abi::{
         sabi_trait::TD_Opaque,
         std_types::{RArc, RStr},
     },
+    channels::{ChannelsObject, RawChannels_TO},
     client::{HttpObject, RawHttp_TO},
     data::share_db,
     error::UNAVAILABLE,
@@ -23,6 +24,7 @@ use powernode_abi::{
 
 mod accounts;
 mod api_only;
+mod channels;
 mod flags;
 mod http;
 mod jobs;
@@ -37,6 +39,7 @@ mod trace;
 pub use self::{
     accounts::Accounts,
     api_only::{ApiOnly, JobsWithout, within},
+    channels::Channels,
     flags::{Ask, Flags},
     http::Http,
     jobs::Jobs,
@@ -99,6 +102,8 @@ pub struct Services {
     pub providers: RArc<Providers>,
     /// Its requests to other servers.
     pub http: RArc<Http>,
+    /// Its live channels.
+    pub channels: RArc<Channels>,
 }
 
 impl Services {
@@ -155,6 +160,10 @@ impl RawHost for Services {
 
     fn accounts(&self) -> AccountsObject {
         RawAccounts_TO::from_ptr(self.accounts.clone(), TD_Opaque)
+    }
+
+    fn channels(&self) -> ChannelsObject {
+        RawChannels_TO::from_ptr(self.channels.clone(), TD_Opaque)
     }
 
     fn http(&self) -> HttpObject {

@@ -16,6 +16,7 @@ mod lock;
 mod meters;
 mod prepare;
 mod progress;
+mod report;
 mod runs;
 mod settings;
 mod wake;
@@ -48,6 +49,7 @@ pub use self::{
     meters::JobMeters,
     prepare::{Contribution, NewQueue, NewSchedule, PrepareError, prepare},
     progress::Progress,
+    report::report,
     settings::WorkerSettings,
     wake::Wake,
 };

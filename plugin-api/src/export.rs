@@ -21,6 +21,7 @@ pub use {schemars, serde};
 
 use crate::{
     Host,
+    channels::Channels,
     events::Events,
     extension::{Description, Extension, Seeds},
     jobs::{self, JobOptions, Jobs},
@@ -225,6 +226,14 @@ impl<E: Extension> RawPlugin for Adapter<E> {
             let mut providers = Providers::new();
             E::providers(&mut providers);
             Ok(providers.into_raw(&self.shared).into())
+        })
+    }
+
+    fn channels(&self) -> Res<RString> {
+        guard(|| {
+            let mut channels = Channels::new();
+            E::channels(&mut channels);
+            json(&channels.into_defs())
         })
     }
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Host, error::Result, events::Events, jobs::Jobs, providers::Providers, routes::Routes,
+    Host, channels::Channels, error::Result, events::Events, jobs::Jobs, providers::Providers,
+    routes::Routes,
 };
 
 /// An extension. [`export_extension!`](crate::export_extension) makes a library of it.
@@ -40,6 +41,9 @@ pub trait Extension: Sized + Send + Sync + 'static {
 
     /// Adds what it does for others.
     fn providers(_providers: &mut Providers<Self>) {}
+
+    /// Adds its live channels.
+    fn channels(_channels: &mut Channels) {}
 
     /// Whether an account may use one of its capabilities; all may unless it says otherwise.
     fn available(&self, _capability: &str, _account: Option<Uuid>) -> bool {

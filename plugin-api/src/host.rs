@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
 };
 
+pub mod channels;
 pub mod jobs;
 pub mod links;
 pub mod metrics;
@@ -23,6 +24,7 @@ pub mod runtime;
 pub mod http;
 
 pub use self::{
+    channels::{HostChannels, Message},
     http::{Api, Http, HttpAnswer, HttpError, HttpHead, HttpRequest, TokenAsked, TokenGiven},
     jobs::{HostJobs, JobInfo, JobState},
     links::Links,
@@ -49,6 +51,7 @@ struct Services {
     jobs: HostJobs,
     providers: HostProviders,
     http: Http,
+    channels: HostChannels,
 }
 
 impl Host {
@@ -67,6 +70,7 @@ impl Host {
             jobs: HostJobs::new(host.jobs()),
             providers: HostProviders::new(host.providers()),
             http: Http::new(host.http()),
+            channels: HostChannels::new(host.channels()),
         }))
     }
 
@@ -113,6 +117,11 @@ impl Host {
     /// Links that somebody without a login may follow.
     pub fn links(&self) -> &Links {
         &self.0.links
+    }
+
+    /// Live channels, which pages follow.
+    pub fn channels(&self) -> &HostChannels {
+        &self.0.channels
     }
 
     /// Accounts and users of the core.

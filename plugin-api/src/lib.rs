@@ -45,6 +45,7 @@ pub mod jobs;
 pub mod events;
 pub mod providers;
 pub mod webhooks;
+pub mod channels;
 pub mod extension;
 mod trace;
 #[doc(hidden)]
@@ -58,6 +59,7 @@ mod tests;
 pub use powernode_abi as abi;
 
 pub use self::{
+    channels::Channels,
     checks::Checks,
     db::Db,
     error::{Error, Result},
@@ -78,8 +80,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What an extension's source names most often.
 pub mod prelude {
     pub use crate::{
-        Call, Checks, Db, Error, Event, Events, Extension, Host, Id, Identified, Job, Jobs,
-        NewEvent, NewJob, NoFilter, Outcome, Providers, Resource, Result, Routes, Seeds, Tier,
+        Call, Channels, Checks, Db, Error, Event, Events, Extension, Host, Id, Identified, Job,
+        Jobs, NewEvent, NewJob, NoFilter, Outcome, Providers, Resource, Result, Routes, Seeds,
+        Tier,
         answer::{Answer, Created, Json, NoContent, Paged, Response},
         db::{AsJson, HostConnection},
         events::{publish, publish_all},

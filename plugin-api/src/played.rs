@@ -20,6 +20,7 @@ use powernode_abi::{
             RSlice, RStr, RString, RVec, Tuple2,
         },
     },
+    channels::{ChannelsObject, RawChannels, RawChannels_TO},
     client::{HttpAnswer, HttpObject, RawHttp, RawHttp_TO},
     data::{POSTGRES, RawConn, RawConn_TO, RawDb, RawDb_TO, kind, outcome, tag, unavailable},
     error::{DENIED, UNSUPPORTED},
@@ -268,6 +269,13 @@ impl RawHttp for Played {
     }
 }
 
+impl RawChannels for Played {
+    fn send(&self, messages: RStr<'_>) -> PFuture<Res<()>> {
+        let sent = self.asked("channels.send", messages.as_str());
+        PFuture::ready(sent.map(drop).into())
+    }
+}
+
 impl RawTrace for Played {
     fn max_level(&self) -> u32 {
         0
@@ -460,6 +468,9 @@ impl RawHost for Played {
     }
     fn http(&self) -> HttpObject {
         RawHttp_TO::from_ptr(RArc::new(self.clone()), TD_Opaque)
+    }
+    fn channels(&self) -> ChannelsObject {
+        RawChannels_TO::from_ptr(RArc::new(self.clone()), TD_Opaque)
     }
 }
 

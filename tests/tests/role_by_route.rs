@@ -207,6 +207,8 @@ fn ask(operation: &Operation, role: &Role, rows: &Rows) -> Answer {
     let mut path = fill(operation, rows);
     if operation.path == "/api/v1/admin/explain" {
         path.push_str("?path=/api/v1/marketing/campaigns");
+    } else if operation.path == "/api/v1/changes" {
+        path.push_str("?topics=gates&follow=false");
     } else if !operation.query.is_empty() {
         path = format!("{path}?{}", operation.query);
     }

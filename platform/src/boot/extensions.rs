@@ -14,6 +14,7 @@ use powernode_abi::{HostObject, MigrationDef, plugin::SeedDef, providers::Provid
 
 use super::jobs::{self, Jobs};
 use crate::{
+    changes::channel_names,
     config::Settings,
     http::dispatch::Table,
     loader,
@@ -76,6 +77,8 @@ pub struct Running {
     pub crew: Crew,
     /// What they do for others, by slug.
     pub providers: Vec<(String, ProviderDef)>,
+    /// Their live channels: whose, the whole name, and the permission.
+    pub channels: Vec<(String, String, String)>,
 }
 
 /// Finds the extensions, and plans their loading.
@@ -226,6 +229,8 @@ struct Brought {
     seeds: Vec<SeedDef>,
     jobs: Jobs,
     providers: Vec<ProviderDef>,
+    /// Its channels by their whole names, each with its permission.
+    channels: BTreeMap<String, String>,
 }
 
 impl Planned {
@@ -335,9 +340,11 @@ impl Planned {
             self.providers.insert(key.to_string(), entry.slug.clone());
         }
         let jobs = jobs::read(&manifest, loaded.handlers, loaded.schedules, loaded.subscriptions)?;
+        let channels = channel_names(&manifest, loaded.channels, settings.permissions)
+            .map_err(|bad| Refusal::new(Stage::Register, "channel_invalid", bad.to_string()))?;
         entry.plugin = Some(loaded.plugin);
         let (migrations, seeds, providers) = (loaded.migrations, loaded.seeds, loaded.providers);
-        Ok(Brought { mounts, migrations, seeds, jobs, providers })
+        Ok(Brought { mounts, migrations, seeds, jobs, providers, channels })
     }
 
     fn sources(&self, loading: &mut [(usize, Brought)]) -> Vec<ExtensionMigrations> {
@@ -368,6 +375,8 @@ impl Planned {
                     let slug = &entry.slug;
                     let provides = brought.providers.into_iter().map(|it| (slug.clone(), it));
                     running.providers.extend(provides);
+                    let named = brought.channels.into_iter();
+                    running.channels.extend(named.map(|(name, it)| (slug.clone(), name, it)));
                     running.seeds.push((entry.slug.clone(), brought.seeds));
                     running.mounts.extend(brought.mounts);
                 }

@@ -56,12 +56,12 @@ pub fn may_be_apart(settings: &Settings, asked: &'static str) -> Result<(), Apar
     settings.database.url.as_ref().map(drop).ok_or(ApartError::Sqlite(asked))
 }
 
-/// Runs the jobs that `booted` has handlers for.
+/// Runs the jobs that `booted` has handlers for; `handle` runs what tells of them.
 ///
 /// # Errors
 ///
 /// The system's, where it starts no threads.
-pub fn start(booted: &Booted, settings: &Settings) -> io::Result<Worker> {
+pub fn start(booted: &Booted, settings: &Settings, handle: &Handle) -> io::Result<Worker> {
     let workshop = Workshop {
         engine: booted.core.engine.clone(),
         gate: booted.core.gate.clone(),
@@ -81,6 +81,8 @@ pub fn start(booted: &Booted, settings: &Settings) -> io::Result<Worker> {
         poll: POLL,
         host: nodes::host(),
     };
+    let told = worker::report(booted.core.db.clone(), booted.job_meters.clone());
+    handle.spawn(told);
     Worker::start(workshop, how)
 }
 

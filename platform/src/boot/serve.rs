@@ -94,6 +94,9 @@ pub fn platform(
         meters,
         providers: booted.providers.clone(),
         webhooks: booted.webhooks.clone(),
+        changes: booted.changes.clone(),
+        channels: booted.channels.clone(),
+        streams: Default::default(),
         job_meters: booted.job_meters.clone(),
         metrics: readings,
         extensions: extensions.dir.clone(),
@@ -128,6 +131,8 @@ pub async fn serve(
         );
     })?;
     follow(&platform.engine, &platform.flags);
+    let changes = platform.changes.clone();
+    tokio::spawn(async move { changes.follow().await });
     let uses = platform.clone();
     tokio::spawn(async move { uses.access.write_uses().await });
 

@@ -87,9 +87,10 @@ impl Serve {
         };
         let worker = match self.no_worker {
             true => None,
-            false => {
-                Some(jobs::start(&booted, &settings).context("cannot start the threads of jobs")?)
-            }
+            false => Some(
+                jobs::start(&booted, &settings, runtime.handle())
+                    .context("cannot start the threads of jobs")?,
+            ),
         };
         let tell = worker.as_ref().map(Worker::stopper);
         let stopping = move || tell.into_iter().for_each(|tell| tell());

@@ -25,7 +25,8 @@ impl Worker {
         let runtime = super::runtime()?;
         let (core, _serving) = boot::wait::serving(settings, runtime.handle(), None)?;
         let booted = boot::extensions(core, settings, runtime.handle())?;
-        let worker = jobs::start(&booted, settings).context("cannot start the threads of jobs")?;
+        let worker = jobs::start(&booted, settings, runtime.handle())
+            .context("cannot start the threads of jobs")?;
         let process = std::process::id();
         output.answer(&serde_json::json!({ "process": process }), || {
             format!("powernode {} runs jobs: process {process}", env!("CARGO_PKG_VERSION"))

@@ -10,7 +10,8 @@ use actix_web::{
 use matchit::Router;
 
 use super::{
-    admin, core, dispatch::Missing, error::ApiError, openapi, openapi::describe::Describe, webhooks,
+    admin, changes, core, dispatch::Missing, error::ApiError, openapi, openapi::describe::Describe,
+    webhooks,
 };
 use crate::gate::Gate;
 
@@ -174,6 +175,7 @@ pub(super) fn all() -> Vec<CoreRoute> {
     core::table()
         .into_iter()
         .chain(webhooks::table())
+        .chain(changes::table())
         .chain(openapi::table())
         .chain(admin::table())
         .collect()

@@ -16,6 +16,7 @@ use powernode_plugin_api::Db;
 use prometheus_client::registry::Registry as MetricsRegistry;
 
 use super::{
+    changes::Streams,
     dispatch::{Load, Table},
     limits::{self, Limits},
     meters::Meters,
@@ -23,6 +24,7 @@ use super::{
 };
 use crate::{
     access::{Access, AccessError, Principal},
+    changes::{Changes, Channels},
     config::Network,
     db::Engine,
     gate::{Actor, ActorId, Extension, FlagStore, Gate, StateSwitch},
@@ -66,6 +68,12 @@ pub struct Platform {
     pub providers: Providers,
     /// Where accounts want events sent.
     pub webhooks: Webhooks,
+    /// What followers are told.
+    pub changes: Changes,
+    /// The live channels of extensions.
+    pub channels: Channels,
+    /// How many follow.
+    pub streams: Streams,
     /// Numbers of jobs and queues.
     pub job_meters: JobMeters,
     /// All metrics.

@@ -34,7 +34,8 @@ pub(super) fn migrations() -> ExtensionMigrations {
             "2026-03-01-000000_queue",
             "2026-03-02-000000_events",
             "2026-03-03-000000_webhooks",
-            "2026-03-04-000000_queue_limits"
+            "2026-03-04-000000_queue_limits",
+            "2026-03-05-000000_changes"
         ],
     }
 }

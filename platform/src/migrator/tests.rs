@@ -72,13 +72,14 @@ fn each_runs_once_and_the_core_first() {
     let fixture = Fixture::new();
     let shop = [source("shop", &[ITEMS])];
     expect![[r#"
-        core: 6 to run
+        core: 7 to run
           2026-01-01-000000_core
           2026-02-01-000000_roles
           2026-03-01-000000_queue
           2026-03-02-000000_events
           2026-03-03-000000_webhooks
           2026-03-04-000000_queue_limits
+          2026-03-05-000000_changes
         shop: 1 to run
           2026-02-01-000000_items
     "#]]

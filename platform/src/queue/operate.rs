@@ -12,7 +12,10 @@ use super::{
     Filter, Job, Limits, Node, Queue, QueueError, Schedule, Size, State, Times, cancel, discard,
     enqueue, find, list, nodes, pause, queues, resume, retry, schedules, set_limits, sizes,
 };
-use crate::audit::{self, By, Entry};
+use crate::{
+    audit::{self, By, Entry},
+    changes,
+};
 
 /// How many jobs one transaction changes: those that run wait no longer than it takes.
 const BATCH: u32 = 500;
@@ -162,6 +165,8 @@ pub async fn set_paused(
             return Ok(None);
         }
         let action = if paused { "queue.pause" } else { "queue.resume" };
+        let data = json!({ "queue": queue, "paused": paused });
+        changes::write(conn, changes::QUEUES, None, &data, by.at)?;
         audit::append(conn, &by, Entry::new(action, format!("queue/{queue}")))?;
         Ok(Some(()))
     })
@@ -191,6 +196,8 @@ pub async fn limit(
         if !set_limits(conn, &queue, limits)? {
             return Ok(None);
         }
+        let data = json!({ "queue": queue, "limits": new });
+        changes::write(conn, changes::QUEUES, None, &data, by.at)?;
         let entry = Entry::new("queue.limit", format!("queue/{queue}")).with_after(json!(new));
         audit::append(conn, &by, entry)?;
         Ok(Some(()))

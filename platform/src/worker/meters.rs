@@ -53,6 +53,16 @@ impl JobMeters {
         handler.times.observe(time.as_secs_f64());
     }
 
+    /// How often jobs ended so, by extension, handler and word.
+    pub(super) fn ended(&self) -> BTreeMap<(String, String, &'static str), u64> {
+        let numbers = self.numbers();
+        let all = numbers.handlers.iter().flat_map(|((extension, handler), meter)| {
+            let key = |word| (extension.clone(), handler.clone(), word);
+            meter.ended.iter().map(move |(word, count)| (key(*word), *count))
+        });
+        all.collect()
+    }
+
     /// From now on the queues are shown so.
     pub fn look(&self, queues: Vec<Size>) {
         self.numbers().queues = queues;

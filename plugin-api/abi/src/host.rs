@@ -13,6 +13,7 @@ use abi_stable::{
 };
 
 use crate::{
+    channels::{ChannelsObject, no_channels},
     client::{HttpObject, no_http},
     data::DbObject,
     error::Res,
@@ -290,6 +291,10 @@ pub trait RawHost: Send + Sync + 'static {
     /// The HTTP client. Since 1.1.
     fn http(&self) -> HttpObject {
         no_http()
+    }
+    /// Its live channels. Since 1.1.
+    fn channels(&self) -> ChannelsObject {
+        no_channels()
     }
 }
 

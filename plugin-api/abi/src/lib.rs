@@ -19,6 +19,7 @@ pub mod http;
 pub mod jobs;
 pub mod providers;
 pub mod client;
+pub mod channels;
 pub mod host;
 pub mod plugin;
 pub mod note;

@@ -80,6 +80,10 @@ pub trait RawPlugin: Send + Sync + 'static {
     fn providers(&self) -> Res<RVec<ProviderDef>> {
         RResult::ROk(RVec::new())
     }
+    /// Its live channels, a JSON array (see `ChannelDef` in the SDK). Since 1.1.
+    fn channels(&self) -> Res<RString> {
+        RResult::ROk("[]".into())
+    }
 }
 
 /// An extension, owned by the platform.

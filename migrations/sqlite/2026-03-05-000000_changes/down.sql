@@ -1,0 +1,2 @@
+DROP TABLE core_changes;
+DELETE FROM core_epoch WHERE name = 'changes';
