@@ -27,7 +27,7 @@ use super::{
     route::{CoreRoute, get},
     state::{Platform, actor},
 };
-use crate::{changes, gate::Refusal};
+use crate::changes;
 
 /// Most streams of one process: each holds a connection.
 const MOST: usize = 1_000;
@@ -145,7 +145,7 @@ fn read(text: &str, platform: &Platform, caller: &Caller) -> Result<Vec<Topic>, 
                 // As for a route of the extension: the gate comes first.
                 let opened =
                     platform.gate.admit(channel.extension, Some(&actor(&caller.principal)));
-                opened.map(drop).map_err(Refusal::from)?;
+                opened.map(drop)?;
                 caller.require(&channel.permission)?;
                 Topic::Channel(name.to_owned(), channel.extension)
             }

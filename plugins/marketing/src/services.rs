@@ -12,6 +12,7 @@ pub mod contents;
 mod counts;
 pub mod deliveries;
 pub mod email_lists;
+mod events;
 pub mod import;
 pub mod list_statistics;
 pub mod notices;

@@ -47,6 +47,10 @@ fn a_launch_reaches_each_subscriber_once_and_is_counted() -> Result<()> {
             ("gone@example.com", Some(1))
         );
         assert!(text(&refused[0]["answer"]).contains("no such user"), "{refused}");
+        assert_eq!(
+            it.told("marketing.campaign.*"),
+            ["marketing.campaign.executed", "marketing.campaign.completed"]
+        );
         Ok(())
     })
 }

@@ -54,6 +54,7 @@ fn who_does_not_confirm_is_asked_three_times_and_given_up() -> Result<()> {
         let confirm = asked("ben").remove(3).path("/confirm").unwrap_or_default();
         instance.anonymous().post(&confirm, &json!({}))?;
         assert_eq!(state("ben"), "subscribed");
+        assert_eq!(it.told("marketing.subscriber.*"), ["marketing.subscriber.confirmed"; 2]);
         Ok(())
     })
 }

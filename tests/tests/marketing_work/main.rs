@@ -70,6 +70,15 @@ impl Marketing {
         Self(instance.operator())
     }
 
+    /// The topics of what was told others, in their order.
+    fn told(&self, pattern: &str) -> Vec<String> {
+        let events = self.0.get(&format!("/api/v1/admin/events?topic={pattern}"));
+        let events = events.map(|it| it.data()).unwrap_or_default();
+        let topics =
+            events.as_array().into_iter().flatten().map(|it| text(&it["topic"]).to_owned());
+        topics.rev().collect()
+    }
+
     #[track_caller]
     fn send(&self, request: &str, body: &Value) -> Answer {
         let (method, path) = request.split_once(' ').unwrap_or(("GET", request));

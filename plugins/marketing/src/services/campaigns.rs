@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{contents, search::anywhere, sendings, slug};
+use super::{contents, events, search::anywhere, sendings, slug};
 use crate::{
     jobs::sweep_at,
     models::{
@@ -129,6 +129,7 @@ pub fn take(
     let mut campaign = hold(conn, actor.account, id)?;
     campaign.take(step, actor.now)?;
     let campaign = save(conn, campaign)?;
+    events::campaign(conn, &campaign, step.done)?;
     match step.done {
         "resumed" => sendings::resume(conn, id)?,
         "completed" => sendings::end(conn, id, actor.now)?,
@@ -151,7 +152,9 @@ pub fn schedule(
     checks.finish()?;
     campaign.scheduled_at = Some(at);
     sweep_at(conn, at)?;
-    save(conn, campaign)
+    let campaign = save(conn, campaign)?;
+    events::campaign(conn, &campaign, SCHEDULE.done)?;
+    Ok(campaign)
 }
 
 /// Deletes a campaign.

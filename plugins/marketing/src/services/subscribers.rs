@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{email_lists, search::anywhere, tracking};
+use super::{email_lists, events, search::anywhere, tracking};
 use crate::{
     models::{
         Actor, EmailList, Step, Subscriber,
@@ -200,6 +200,7 @@ pub fn follow(
     let mut subscriber = row.ok_or_else(|| Error::not_found(SUBSCRIPTION))?;
     if subscriber.follow(step, actor.now)? {
         save(conn, &subscriber)?;
+        events::subscriber(conn, &subscriber, step.done)?;
         if subscriber.status == Status::Unsubscribed {
             tracking::left(conn, actor, subscriber.id)?;
         }
