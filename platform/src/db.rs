@@ -19,6 +19,7 @@ mod rows;
 pub mod schema;
 mod session;
 mod settings;
+mod sql;
 mod sqlite;
 mod within;
 
@@ -34,5 +35,6 @@ pub(crate) use self::{
     postgres::{Channel, Presence},
     principal::REFERABLE,
     session::{Session, refused},
+    sql::{Sql, json},
     within::{Function, Twin, Within},
 };

@@ -21,7 +21,6 @@ mod prune;
 mod queues;
 mod rescue;
 mod schedule;
-mod sql;
 mod stage;
 mod times;
 
@@ -49,8 +48,6 @@ pub use self::{
     stage::{next_due, stage},
     times::{BadTimes, MOST_MISSED, Times},
 };
-
-pub(crate) use self::sql::Sql;
 
 /// Why a job was not written, or the database did not answer.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,7 @@
 //! The stream of changes: gates, queues, jobs, and live channels of a built library, on both databases.
 
+#![expect(clippy::unwrap_used, reason = "a lock is poisoned where a test failed already")]
+
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::TcpStream,

@@ -11,7 +11,7 @@ use powernode_plugin_api::db::HostConnection;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{db::epoch, queue::Sql};
+use crate::db::{Sql, epoch};
 
 /// The topic of what operators do to queues.
 pub const QUEUES: &str = "queues";

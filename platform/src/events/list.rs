@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Pattern;
-use crate::{db::Twin, queue::Sql};
+use crate::db::{Sql, Twin};
 
 /// Most events of one page.
 const MOST: u32 = 100;

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{BadTopic, Topic, once::Once};
 use crate::{
-    db::{Engine, Function, Twin, Within},
-    queue::{QueueError, Sql},
+    db::{Engine, Function, Sql, Twin, Within},
+    queue::QueueError,
 };
 
 /// Most events of one call.

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{publish::DELIVER, subscriptions};
 use crate::{
     audit::{self, By, Entry},
-    queue::Sql,
+    db::Sql,
 };
 
 /// From where on.

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Pattern;
-use crate::queue::Sql;
+use crate::db::Sql;
 
 /// A subscription as an extension names it: how its deliveries are run, its handler says.
 #[derive(Clone, Debug, PartialEq, Eq)]

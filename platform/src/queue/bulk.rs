@@ -7,14 +7,8 @@ use diesel::{
 };
 use powernode_plugin_api::db::HostConnection;
 
-use super::{
-    Filter, State,
-    list::with,
-    millis,
-    sql::{Sql, json},
-    stage::promote,
-};
-use crate::db::Twin;
+use super::{Filter, State, list::with, millis, stage::promote};
+use crate::db::{Sql, Twin, json};
 
 /// Those that `filter` names and are in one of `states`, up to `most`, the oldest first; locked on PostgreSQL.
 fn chosen(

@@ -13,11 +13,8 @@ use diesel::{
 use powernode_plugin_api::db::{Dialect, HostConnection};
 use serde::Serialize;
 
-use super::{
-    millis, moment,
-    sql::{Sql, json},
-};
-use crate::db::Twin;
+use super::{millis, moment};
+use crate::db::{Sql, Twin, json};
 
 /// Most jobs of one claim: together they are less than one answer may hold.
 const MOST: usize = 128;

@@ -17,9 +17,8 @@ use super::{
     QueueError,
     job::{BadJob, NewJob, Row},
     millis,
-    sql::{Sql, json},
 };
-use crate::db::{Engine, Function, Twin, Within};
+use crate::db::{Engine, Function, Sql, Twin, Within, json};
 
 /// Most jobs of one call.
 const MOST: usize = 10_000;

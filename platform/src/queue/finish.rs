@@ -11,14 +11,10 @@ use powernode_plugin_api::db::HostConnection;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BadJob, Claimed, Fence, QueueError, State,
-    backoff::retry_delay,
-    job::MOST_META,
-    millis, span,
-    sql::{Sql, json},
+    BadJob, Claimed, Fence, QueueError, State, backoff::retry_delay, job::MOST_META, millis, span,
     stage::promote,
 };
-use crate::db::Twin;
+use crate::db::{Sql, Twin, json};
 
 /// How many errors a job keeps: the last ones.
 const MOST_ERRORS: usize = 10;

@@ -8,7 +8,8 @@ use diesel::{
 use powernode_plugin_api::db::HostConnection;
 use serde::Serialize;
 
-use super::{State, claim::count, moment, sql::Sql};
+use super::{State, claim::count, moment};
+use crate::db::Sql;
 
 /// Most jobs of one page.
 const MOST: u32 = 100;

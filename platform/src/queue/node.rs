@@ -12,7 +12,8 @@ use diesel::{
 };
 use powernode_plugin_api::db::HostConnection;
 
-use super::{Dead, Ended, millis, moment, rescue, sql::Sql};
+use super::{Dead, Ended, millis, moment, rescue};
+use crate::db::Sql;
 
 /// A process that begins to run jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]

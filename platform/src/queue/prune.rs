@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use powernode_plugin_api::db::HostConnection;
 
-use super::{millis, sql::Sql};
-use crate::db::Twin;
+use super::millis;
+use crate::db::{Sql, Twin};
 
 pub(super) const PRUNE: Twin = Twin {
     sqlite: "DELETE FROM core_jobs WHERE id IN \

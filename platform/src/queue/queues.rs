@@ -11,7 +11,8 @@ use powernode_plugin_api::db::HostConnection;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{claim::count, millis, moment, span, sql::Sql};
+use super::{claim::count, millis, moment, span};
+use crate::db::Sql;
 
 /// How many jobs of a queue run at once on one node, where nobody says; the table's default too.
 const DEFAULT_PER_NODE: u32 = 5;

@@ -11,9 +11,8 @@ use super::{
     Ended, Fence, State,
     claim::count,
     finish::{Verdict, apply, remembered},
-    sql::Sql,
 };
-use crate::db::Twin;
+use crate::db::{Sql, Twin};
 
 /// How often a process may die while it runs a job, until the job is dead.
 pub const MOST_DEATHS: u32 = 3;

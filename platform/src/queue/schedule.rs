@@ -10,12 +10,8 @@ use diesel::{
 use powernode_plugin_api::db::HostConnection;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    NewJob, QueueError, Unique,
-    claim::count,
-    enqueue, millis, moment,
-    sql::{Sql, json},
-};
+use super::{NewJob, QueueError, Unique, claim::count, enqueue, millis, moment};
+use crate::db::{Sql, json};
 
 /// What becomes of ticks that nobody took in time.
 #[derive(

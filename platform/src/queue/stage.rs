@@ -8,11 +8,8 @@ use diesel::{
 };
 use powernode_plugin_api::db::HostConnection;
 
-use super::{
-    millis, moment,
-    sql::{Sql, json},
-};
-use crate::db::Twin;
+use super::{millis, moment};
+use crate::db::{Sql, Twin, json};
 
 pub(super) const DUE: Twin = Twin {
     sqlite: "UPDATE core_jobs SET state = 1 WHERE id IN \

@@ -4,8 +4,8 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::*;
 use crate::{
-    db::Twin,
-    queue::{claim as claims, finish as finishes, prune as prunes, queues as sizes_of, sql::Sql},
+    db::{Sql, Twin},
+    queue::{claim as claims, finish as finishes, prune as prunes, queues as sizes_of},
 };
 
 /// Twenty thousand jobs that ended, and one that waits.

@@ -9,7 +9,7 @@ use diesel::{
 };
 use powernode_plugin_api::db::{Dialect, HostBackend};
 
-use crate::db::Twin;
+use super::Twin;
 
 /// A statement with its parameters, which both texts write as `$1`; it answers rows of `Row`.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl<Row> Query for Sql<Row> {
 impl<Row, Conn> RunQueryDsl<Conn> for Sql<Row> {}
 
 /// A list as JSON, which both engines take apart.
-pub(super) fn json(list: &impl serde::Serialize) -> QueryResult<String> {
+pub(crate) fn json(list: &impl serde::Serialize) -> QueryResult<String> {
     serde_json::to_string(list)
         .map_err(|error| diesel::result::Error::SerializationError(error.into()))
 }
