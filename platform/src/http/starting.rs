@@ -1,18 +1,24 @@
 //! What is answered while the platform cannot serve yet: 503, with the reason.
 
-use std::{io, net::TcpListener, thread};
+use std::{io, net::TcpListener, thread, time::Duration};
 
 use actix_web::{
     App, HttpResponse, HttpServer, Responder,
     dev::ServerHandle,
     http::KeepAlive,
     middleware::from_fn,
+    rt::time::timeout,
     web::{self, Data},
 };
+use futures_util::StreamExt as _;
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{core, error::ApiError, request_id};
 use crate::db::Fault;
+
+/// How long a body may take that nobody wants, and how much of it is read, in bytes.
+const PATIENCE: Duration = Duration::from_secs(1);
+const MOST_READ: usize = 1 << 20;
 
 /// Answers on the platform's socket until it is dropped.
 #[derive(Debug)]
@@ -81,6 +87,18 @@ async fn readyz(fault: Data<Fault>) -> impl Responder {
     HttpResponse::ServiceUnavailable().json(core::Readiness::waiting(&fault))
 }
 
-async fn refuse(fault: Data<Fault>) -> Result<HttpResponse, ApiError> {
+async fn refuse(fault: Data<Fault>, body: web::Payload) -> Result<HttpResponse, ApiError> {
+    // A connection that is closed over something unread is reset, and the client may never read the answer.
+    let _ = timeout(PATIENCE, read(body)).await;
     Err(ApiError::starting(fault.outline()))
+}
+
+async fn read(mut body: web::Payload) {
+    let mut left = MOST_READ;
+    while let Some(Ok(chunk)) = body.next().await {
+        match left.checked_sub(chunk.len()) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
 }
