@@ -16,6 +16,8 @@ use tokio::{runtime::Handle, sync::oneshot};
 use super::{core, error::ApiError, request_id};
 use crate::db::Fault;
 
+/// How long a connection that was accepted may take to come to the thread that answers.
+const SETTLE: Duration = Duration::from_millis(100);
 /// How long a body may take that nobody wants, and how much of it is read, in bytes.
 const PATIENCE: Duration = Duration::from_secs(1);
 const MOST_READ: usize = 1 << 20;
@@ -58,7 +60,12 @@ impl Starting {
 impl Drop for Starting {
     fn drop(&mut self) {
         if let Some(server) = self.server.take() {
-            self.handle.block_on(server.stop(true));
+            self.handle.block_on(async {
+                // Whom it accepted it answers; whoever comes now waits for the platform.
+                server.pause().await;
+                tokio::time::sleep(SETTLE).await;
+                server.stop(true).await;
+            });
         }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
