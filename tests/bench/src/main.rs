@@ -15,6 +15,7 @@ mod figure;
 mod gate;
 mod gates;
 mod growth;
+mod jobs;
 mod lists;
 mod load;
 mod migrate;
@@ -43,6 +44,7 @@ const ALL: &[(&str, Measure)] = &[
     ("boot", boot::measure),
     ("toggle", toggle::measure),
     ("database", database::measure),
+    ("jobs", jobs::measure),
     ("lists", lists::measure),
     ("migrate", migrate::measure),
     ("backup", backup::measure),
