@@ -18,12 +18,12 @@ const CHANGES: [(&str, &str, &str); 7] = [
     ("plugin-api/abi/src/lib.rs", "ABI_VERSION: &str = \"1.", "2\"; // "),
     (
         "plugin-api/abi/src/host.rs",
-        "fn http(&self) -> HttpObject {\n        no_http()\n    }",
+        "fn channels(&self) -> ChannelsObject {\n        no_channels()\n    }",
         "\n    /// Came later.\n    fn later(&self) -> u32 {\n        7\n    }",
     ),
     (
         "plugin-api/abi/src/plugin.rs",
-        "fn providers(&self) -> Res<RVec<ProviderDef>> {\n        RResult::ROk(RVec::new())\n    }",
+        "fn channels(&self) -> Res<RString> {\n        RResult::ROk(\"[]\".into())\n    }",
         "\n    /// Came later.\n    fn later(&self) -> u32 {\n        7\n    }",
     ),
     (
